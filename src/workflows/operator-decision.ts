@@ -1,6 +1,8 @@
 import {
   ActivityFailure,
   ApplicationFailure,
+  isCancellation,
+  log,
   patched,
   proxyLocalActivities,
   setHandler,
@@ -8,13 +10,15 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../contracts/activities/index.ts';
 import { decidedQuery, type LaneDecision } from '../contracts/messages.ts';
-import { decidedMeanwhile } from '../domain/decision-proof.ts';
+import { decidedMeanwhile, provenTrigger } from '../domain/decision-proof.ts';
+import type { ImagePush } from '../domain/image-push.ts';
+import type { Digest } from '../domain/image-reference.ts';
 import { DecisionRefused } from '../domain/lane/decisions.ts';
 import { type Attribution, nameOfPerson, type Person, typedName, typedReason } from '../domain/person.ts';
 import type { Decision } from '../domain/rollout-state.ts';
 import { type DecidedOn, recordRefusal } from './audit.ts';
 
-export const { whoDecided } = proxyLocalActivities<Pick<Activities, 'whoDecided'>>({
+const { whoDecided } = proxyLocalActivities<Pick<Activities, 'whoDecided'>>({
   startToCloseTimeout: '5s',
   retry: { maximumAttempts: 3 },
 });
@@ -134,4 +138,25 @@ export function refusing<Args extends readonly unknown[], Answer>(rule: (...args
 /** The answer to an operator: this decision does not apply. */
 export function refuse(message: string): never {
   throw ApplicationFailure.nonRetryable(message, 'DecisionRefused');
+}
+
+/** What an operator asked for by hand. */
+export interface TriggerSubject {
+  readonly service: string;
+  readonly push: ImagePush;
+  /** Where it was named. */
+  readonly digest?: Digest | undefined;
+}
+
+/** Who shows to have triggered it, for the worker that knows the operators. @returns undefined where it stays a claim */
+export async function provenTriggerer({ service, push, digest }: TriggerSubject): Promise<Person | undefined> {
+  const { by = '', proof = '', login } = push.trigger ?? {};
+  const decision = { by, proof, ...(login !== undefined && { login }), ...(digest !== undefined && { digest }) };
+  try {
+    return await whoDecided({ ...provenTrigger(service, push), decision });
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    log.warn('who triggered this is not proven', { workflow: workflowInfo().workflowId, by, error });
+    return undefined;
+  }
 }

@@ -15,8 +15,7 @@ import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
 import type { ApprovalPlan, Approver } from '../../domain/plan.ts';
 import { type Approval, type Decision, maySkip, nameOf, type RunState, type StepState } from '../../domain/rollout-state.ts';
 import { recordDecision } from '../audit.ts';
-import { DecisionCounter, refuse } from '../operator-decision.ts';
-import { provenTriggerer } from '../trigger.ts';
+import { DecisionCounter, provenTriggerer, refuse } from '../operator-decision.ts';
 import { type Ending, endRollout, type RolloutRecord, type StepAt } from './record.ts';
 
 const updates = [
