@@ -39,6 +39,14 @@ describe('the first steps with the command', () => {
     assert.match(again.stderr, /is there already: with --print/);
     assert.match((await command('init', '--print')).stdout, /^services:\n {2}- name: web$/m);
     assert.match((await command('init', join(folder, 'none.yml'))).stderr, /expected a readable file .*none\.yml, found ENOENT/);
+    const nowhere = await command('init', join(folder, 'docker-compose.yml'), '--config', join(folder, 'none', 'landfall.yaml'));
+    assert.match(nowhere.stderr, /landfall\.yaml cannot be written \(ENOENT\)/);
+  });
+
+  it('lane takes no day that the calendar does not have', async () => {
+    const { exitCode, stderr } = await command('lane', 'web', '--at', '2026-02-30T15:00');
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /expected a time such as 2026-01-31T15:00, found '2026-02-30T15:00'/);
   });
 
   it('init prints the services of docs/start-github-compose.md as that plans them', async () => {

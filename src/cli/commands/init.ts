@@ -66,7 +66,7 @@ async function writeNew(file: string, text: string): Promise<void> {
   try {
     await writeFile(file, text, { flag: 'wx' });
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error;
-    throw new CommandFailure(`${file} is there already: with --print, what would be written is printed`);
+    const why = codeOf(error) === 'EEXIST' ? 'is there already' : `cannot be written (${String(codeOf(error) ?? error)})`;
+    throw new CommandFailure(`${file} ${why}: with --print, what would be written is printed`);
   }
 }

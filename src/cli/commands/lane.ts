@@ -38,9 +38,16 @@ interface ShowLaneOptions extends CommandOptions {
 }
 
 function timeIn(text: string): string {
-  const time = /^\d{4}-\d\d-\d\dT/.test(text) ? new Date(text) : undefined;
-  if (time !== undefined && !Number.isNaN(time.getTime())) return time.toISOString();
+  const [day] = /^\d{4}-\d\d-\d\d(?=T)/.exec(text) ?? [];
+  const time = new Date(text);
+  if (day !== undefined && isDay(day) && !Number.isNaN(time.getTime())) return time.toISOString();
   throw new InvalidArgumentError(`expected a time such as 2026-01-31T15:00, found '${text}'`);
+}
+
+/** JavaScript takes the 30th of February for the 2nd of March. */
+function isDay(day: string): boolean {
+  const midnight = new Date(`${day}T00:00Z`);
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day);
 }
 
 interface EarlierStage {
