@@ -53,16 +53,22 @@ function askedBy(rollout: string, state: StepState): Pick<OpenQuestion, 'asks' |
     return { asks: 'decision', decisions: decisionsFor(state), advice: decisionAdvice(rollout, state) };
   }
   if (status !== 'waiting') return undefined;
-  if (step === 'approve') {
+  if (isApprovalAsked(state)) {
     return { asks: 'approval', decisions: decisionsFor(state), advice: `landfall approve ${id}${ofStage}, or ${rejection}` };
   }
   const isForPerson = step === 'merge' && reason.endsWith(personMerges);
   return isForPerson ? { asks: 'merge', decisions: decisionsFor(state), advice: `merge it, or ${rejection}` } : undefined;
 }
 
+/** It may be asked for in the middle of a merge, which does not go on then. */
+export function isApprovalAsked({ step, status }: Pick<StepState, 'step' | 'status'>): boolean {
+  return step === 'approve' && status === 'waiting';
+}
+
 /** What a rollout is at, in one sentence: the question it asks, or the step it takes and what that waits for. */
 export function standingOf({ status, reason, steps }: Pick<RunState, 'status' | 'reason' | 'steps'>): string | undefined {
-  const current = steps.findLast((step) => step.status === 'blocked' || step.status === 'running' || step.status === 'waiting');
+  const last = steps.findLast((step) => step.status === 'blocked' || step.status === 'running' || step.status === 'waiting');
+  const current = steps.find(isApprovalAsked) ?? last;
   if (current === undefined) return reason;
   const why = status === 'waiting' ? (reason ?? current.reason) : current.reason;
   return why === undefined ? nameOf(current) : `${nameOf(current)}: ${why}`;

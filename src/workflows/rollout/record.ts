@@ -13,6 +13,7 @@ import { searchAttributes } from '../../contracts/start-options.ts';
 import { pusherOf } from '../../domain/image-push.ts';
 import type { Notice } from '../../domain/notice.ts';
 import { endsStory, targetKey, updatesInPlace } from '../../domain/notice-queue.ts';
+import { isApprovalAsked } from '../../domain/open-questions.ts';
 import type { Proposal } from '../../domain/outcomes.ts';
 import type { NoticeEvent, Plan, StagePlan } from '../../domain/plan.ts';
 import {
@@ -103,6 +104,7 @@ export class RolloutRecord {
   #ended: { end: RunEnd; reason?: string } | undefined;
   #waitingFor: string | undefined;
   #published: { status: RunStatus; stage: string | undefined } = { status: 'running', stage: undefined };
+  #asksMeanwhile = false;
   #neededPerson = false;
   #proposedSeconds: number | undefined;
   #isProposalPublished = false;
@@ -145,6 +147,7 @@ export class RolloutRecord {
   #status(): RunStatus {
     if (this.#ended !== undefined) return this.#ended.end;
     if (this.#waitingFor !== undefined) return 'waiting';
+    if (this.#asksMeanwhile && this.#steps.some(isApprovalAsked)) return 'waiting';
     const statuses = this.#steps.map(({ status }) => status);
     return (['running', 'blocked', 'waiting'] as const).find((status) => statuses.includes(status)) ?? 'running';
   }
@@ -159,6 +162,11 @@ export class RolloutRecord {
       const isWaiting = status === 'waiting' || (status === 'running' && this.#waitingFor !== undefined);
       return status === 'blocked' || (isWaiting && (step === 'approve' || step === 'merge'));
     });
+  }
+
+  /** From here on an approval is asked for in the middle of another step, which does not go on until it is given. */
+  asksMeanwhile(): void {
+    this.#asksMeanwhile = true;
   }
 
   approved(stage: string, approvals: readonly Approval[]): void {

@@ -8,6 +8,7 @@ import type { ImagePush } from '../../../src/domain/image-push.ts';
 import type { Notice } from '../../../src/domain/notice.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { Decision, RolloutState } from '../../../src/domain/rollout-state.ts';
+import { readOverview } from '../../../src/operations/overview.ts';
 import { delivered, deployOf, digestOf, imageOf, pushOf, stageOf } from '../../support/plans.ts';
 import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
@@ -297,6 +298,15 @@ describe('the delivery of a stage', function () {
       const state = await waitsFor(expected);
       if (expected === 'merge') assert.equal(state.approvals?.production?.[0]?.head, digestOf('changing').slice(7, 47));
     }
+    // People find it among what waits for them, though the merge is under way.
+    await reached(handle, 'waiting');
+    const [asking] = (await readOverview(temporal.client)).asking;
+    assert.equal(asking?.rollout, handle.workflowId);
+    assert.deepEqual(
+      asking.questions.map(({ asks, head }) => [asks, head]),
+      [['approval', '2'.repeat(40)]],
+    );
+    assert.match(asking.standing ?? '', /^approve \(production\): waits for 1 of ann, bob/);
     await approve(handle, { by: 'bob', head: '2'.repeat(40) });
     await waitsFor('merge');
     world.mergedByHand.set(branch, 'octocat');
