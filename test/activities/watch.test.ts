@@ -193,8 +193,10 @@ describe('watch', function () {
         running: [container],
       });
       await hasRead(watch, 'runs');
+      // Quickly, or it would be missed first.
+      const replacement = await run(other);
       await docker.getContainer(container.name).rename({ name: `${container.name}-before` });
-      await run(other, { name: container.name });
+      await docker.getContainer(replacement.name).rename({ name: container.name });
       const { message } = await unhealthy(watch);
       assert.match(
         message,

@@ -9,6 +9,7 @@ import { type HistoryEntry, pushLayers, type TestLayer } from './layered-images.
 import { type Registry, startRegistry } from './registry.ts';
 import { type RegistryRelay, startRelay } from './registry-relay.ts';
 import { type createScanner, scannersOfTests, type TestScanner } from './scanner.ts';
+import { eventually } from './wait.ts';
 
 export interface Image {
   readonly name: string;
@@ -82,6 +83,9 @@ export function layerScans() {
     return relay;
   };
   const processesOf = (cacheDir: string) => findProcesses(`--cache-dir ${join(cacheDir, 'layers')} --skip-db-update`);
+  /** Also of the shell that watches the server, which is a moment behind it. */
+  const allEnded = (cacheDir: string) =>
+    eventually('the end of the server', async () => (await processesOf(cacheDir)).length === 0);
   /** Of the server itself, and not of the shell that watches it. */
   const serverOf = async ({ cacheDir }: TestScanner): Promise<number> => {
     const found = (await processesOf(cacheDir)).find(({ command: words }) => !words.includes('sh -c'));
@@ -98,6 +102,7 @@ export function layerScans() {
     push,
     relayed,
     processesOf,
+    allEnded,
     serverOf,
   };
 }

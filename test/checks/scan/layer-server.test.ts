@@ -8,11 +8,10 @@ import type { Repository } from '../../../src/domain/image-reference.ts';
 import { critical, harmful, layerScans, npm } from '../../support/layer-scans.ts';
 import { blobOf } from '../../support/layered-images.ts';
 import { trivyProgram } from '../../support/scanner.ts';
-import { eventually } from '../../support/wait.ts';
 
 describe('the server that remembers layers', function () {
   this.timeout(60_000);
-  const { host, warnings, scannerWith, scan, push, relayed, processesOf, serverOf } = layerScans();
+  const { host, warnings, scannerWith, scan, push, relayed, processesOf, allEnded, serverOf } = layerScans();
 
   it('judges them by the database of the moment', async () => {
     const relay = await relayed();
@@ -115,7 +114,7 @@ describe('the server that remembers layers', function () {
   it('is ended when nothing was scanned for a while', async () => {
     const scanner = await scannerWith({ idleMs: 20 });
     await scan(scanner, await push('team/idle', [harmful]));
-    await eventually('the end of the server', async () => (await processesOf(scanner.cacheDir)).length === 0);
+    await allEnded(scanner.cacheDir);
   });
 
   it('is another one after it was killed in the midst of a scan, which is to be tried again', async () => {
@@ -132,7 +131,7 @@ describe('the server that remembers layers', function () {
     await assert.rejects(scan(scanner, image, relay.host), /server beside the worker ended by itself.*it is scanned again/);
     // By itself, because it might have been the reason; and then with another server.
     assert.deepEqual(await scan(scanner, image, relay.host), ['CVE-2017-20162', critical]);
-    assert.deepEqual(await processesOf(scanner.cacheDir), []);
+    await allEnded(scanner.cacheDir);
     assert.deepEqual(await scan(scanner, image, relay.host), ['CVE-2017-20162', critical]);
     assert.deepEqual(await scan(scanner, next, relay.host), [critical]);
     assert.notEqual(await serverOf(scanner), first);
@@ -156,7 +155,7 @@ describe('the server that remembers layers', function () {
     assert.deepEqual(await scan(scanner, image, relay.host), [critical]);
     assert.equal(await serverOf(scanner), server);
     await scanner.trivy.stop();
-    assert.deepEqual(await processesOf(scanner.cacheDir), []);
+    await allEnded(scanner.cacheDir);
   });
 
   it('does not outlive a worker that is killed', async () => {
@@ -173,6 +172,6 @@ describe('the server that remembers layers', function () {
     const gone = once(parent, 'exit');
     parent.kill('SIGKILL');
     await gone;
-    await eventually('the end of the server', async () => (await processesOf(cacheDir)).length === 0);
+    await allEnded(cacheDir);
   });
 });

@@ -8,7 +8,7 @@ import { blobOf, diffIdOf, type HistoryEntry } from '../../support/layered-image
 
 describe('layers', function () {
   this.timeout(60_000);
-  const { host, clientFor, warnings, scannerWith, forgetful, report, scan, push, relayed, processesOf } = layerScans();
+  const { host, clientFor, warnings, scannerWith, forgetful, report, scan, push, relayed, allEnded } = layerScans();
 
   it('are looked through once, also after a restart, and reports are the same as without that', async () => {
     const relay = await relayed();
@@ -22,7 +22,7 @@ describe('layers', function () {
     assert.deepEqual(idsIn(found), [critical, 'CVE-2022-48174', 'CVE-2023-45853', 'aws-access-key-id']);
     assert.deepEqual(await report(first, old, relay.host), found);
     await first.trivy.stop();
-    assert.deepEqual(await processesOf(first.cacheDir), []);
+    await allEnded(first.cacheDir);
     const second = await scannerWith({}, { database: false });
     await rename(first.cacheDir, second.cacheDir);
     const next = await push('team/once', two);
@@ -162,7 +162,7 @@ describe('layers', function () {
     const image = await push('team/plain', [harmful]);
     await assert.rejects(scan(scanner, image, 'registry.invalid:5000'));
     assert.match(warnings.splice(0).join('\n'), /^registry\.invalid:5000 is spoken to without TLS, .*; meanwhile .*$/);
-    assert.deepEqual(await processesOf(scanner.cacheDir), []);
+    await allEnded(scanner.cacheDir);
   });
 
   it('are not kept where Trivy runs as an image, or another server keeps them, and a warning says so', async () => {
