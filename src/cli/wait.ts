@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { isSettled, type RolloutState } from '../domain/rollout-state.ts';
+import { isApprovalAsked, isSettled, type RolloutState } from '../domain/rollout-state.ts';
 import type { RolloutReader } from '../operations/index.ts';
 import { parseDuration } from '../settings/amounts.ts';
 import type { CliContext } from './context.ts';
@@ -50,5 +50,5 @@ export async function awaitRollouts(
 }
 
 function hasEndedOrAsks(state: RolloutState): boolean {
-  return isSettled(state) || state.steps.some(({ step, status }) => step === 'approve' && status === 'waiting');
+  return isSettled(state) || state.steps.some(isApprovalAsked);
 }

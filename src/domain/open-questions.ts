@@ -1,4 +1,12 @@
-import { decisionAdvice, decisionsFor, nameOf, type RunState, type StepState, shortRollout } from './rollout-state.ts';
+import {
+  decisionAdvice,
+  decisionsFor,
+  isApprovalAsked,
+  nameOf,
+  type RunState,
+  type StepState,
+  shortRollout,
+} from './rollout-state.ts';
 
 /** What a rollout asks of people, found in its state: the same for the command, the API and the page. */
 
@@ -58,11 +66,6 @@ function askedBy(rollout: string, state: StepState): Pick<OpenQuestion, 'asks' |
   }
   const isForPerson = step === 'merge' && reason.endsWith(personMerges);
   return isForPerson ? { asks: 'merge', decisions: decisionsFor(state), advice: `merge it, or ${rejection}` } : undefined;
-}
-
-/** It may be asked for in the middle of a merge, which does not go on then. */
-export function isApprovalAsked({ step, status }: Pick<StepState, 'step' | 'status'>): boolean {
-  return step === 'approve' && status === 'waiting';
 }
 
 /** What a rollout is at, in one sentence: the question it asks, or the step it takes and what that waits for. */

@@ -191,7 +191,7 @@ const statusMarks: Partial<Record<RunStatus, string>> = {
 export function rolloutInMarkdown(state: RunState): string {
   const { status, steps } = state;
   const lines = stateInMarkdown(state);
-  const asking = steps.find(({ step, status }) => step === 'approve' && status === 'waiting');
+  const asking = steps.find(isApprovalAsked);
   if (asking !== undefined) lines.push('', `Waiting for an approval of ${asking.stage}: \`approve\` or \`reject\`.`);
   if (status === 'blocked') lines.push('', 'Waiting for a decision: `retry`, `skip` (needs a reason), `reject` or `abort`.');
   return lines.join('\n');
@@ -230,6 +230,11 @@ export function decisionAdvice(rollout: string, blocked: Pick<StepState, 'step' 
   const at = `${id} ${blocked.step}${blocked.stage === undefined ? '' : ` --stage ${blocked.stage}`}`;
   const skip = maySkip(blocked) ? `skip ${at} --reason TEXT, ` : '';
   return `decide: landfall retry ${at}, ${skip}reject ${at}, or abort ${id}`;
+}
+
+/** Also in the middle of a merge, which does not go on then. */
+export function isApprovalAsked({ step, status }: Pick<StepState, 'step' | 'status'>): boolean {
+  return step === 'approve' && status === 'waiting';
 }
 
 /** `scan`, or `propose (staging)`. */

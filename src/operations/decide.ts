@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { abortUpdate, approveUpdate, rejectUpdate, renewUpdate, retryUpdate, skipUpdate } from '../contracts/messages.ts';
 import { typedReason } from '../domain/person.ts';
-import { type Decision, type DecisionVerb, type RunState, shortRollout } from '../domain/rollout-state.ts';
+import { type Decision, type DecisionVerb, isApprovalAsked, type RunState, shortRollout } from '../domain/rollout-state.ts';
 import { NotFound, Refused } from './errors.ts';
 import type { Actor, DecisionInput } from './inputs.ts';
 import { withProof } from './proof.ts';
@@ -71,7 +71,7 @@ async function boundTo(
   }
   const { runId, state } = await readRollout(client, rollout);
   const { image, steps, proposals } = state;
-  const waiting = stage ?? steps.find(({ step, status }) => step === 'approve' && status === 'waiting')?.stage;
+  const waiting = stage ?? steps.find(isApprovalAsked)?.stage;
   const { digest = image.digest, head = waiting === undefined ? undefined : proposals[waiting]?.head } = seen;
   return { runId, ...(digest !== undefined && { digest }), ...(head !== undefined && { head }) };
 }

@@ -2,7 +2,7 @@ import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { stateQuery } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
 import type { OpenRollout } from '../domain/open-rollout.ts';
-import { type RolloutStatus, rolloutStatuses } from '../domain/rollout-state.ts';
+import { isApprovalAsked, type RolloutStatus, rolloutStatuses } from '../domain/rollout-state.ts';
 import { ofRollouts } from './rollouts.ts';
 import { answered, answeredEach } from './temporal-calls.ts';
 
@@ -54,7 +54,7 @@ function rowOf({ workflowId, runId, type, typedSearchAttributes: columns, startT
 async function waitsForApproval(client: Client, rollout: string): Promise<boolean | undefined> {
   try {
     const { steps } = await answered(client, withinMs, () => client.workflow.getHandle(rollout).query(stateQuery));
-    return steps.some(({ step, status }) => step === 'approve' && status === 'waiting');
+    return steps.some(isApprovalAsked);
   } catch {
     return undefined;
   }

@@ -13,12 +13,12 @@ import { searchAttributes } from '../../contracts/start-options.ts';
 import { pusherOf } from '../../domain/image-push.ts';
 import type { Notice } from '../../domain/notice.ts';
 import { endsStory, targetKey, updatesInPlace } from '../../domain/notice-queue.ts';
-import { isApprovalAsked } from '../../domain/open-questions.ts';
 import type { Proposal } from '../../domain/outcomes.ts';
 import type { NoticeEvent, Plan, StagePlan } from '../../domain/plan.ts';
 import {
   type Approval,
   type End,
+  isApprovalAsked,
   nameOf,
   type RunEnd,
   type RunState,
