@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildSource } from '../domain/build.ts';
+import { isFullCommit } from '../domain/commit.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { FetchedRemote } from '../forges/forge.ts';
 import { type Clone, createGitCache } from '../platform/git/cache.ts';
@@ -25,8 +26,6 @@ interface SourceFolder {
 
 /** What a commit changed, as far as it is known: undefined, where everything may have. */
 export type ChangedPaths = readonly string[] | undefined;
-
-const fullCommit = /^[0-9a-f]{40}$/;
 
 /** The sources of builds: commits, their folders, and their files on disk. */
 export function createSources({ folder, git, remoteOf }: SourceDependencies) {
@@ -65,7 +64,7 @@ export function createSources({ folder, git, remoteOf }: SourceDependencies) {
      * history of the branch.
      */
     async isBefore({ repository, branch }: BuildSource, commit: string, other: string): Promise<boolean> {
-      if (!fullCommit.test(other) || other === commit) return false;
+      if (!isFullCommit(other) || other === commit) return false;
       return await withCommit(repository, commit, async (clone, _commit, env) => {
         if (!(await clone.has(other))) await fetchBranch(clone, branch, env);
         return (await clone.has(other)) && (await clone.ask('merge-base', '--is-ancestor', commit, other)) !== undefined;
@@ -92,7 +91,7 @@ export function createSources({ folder, git, remoteOf }: SourceDependencies) {
 export type Sources = ReturnType<typeof createSources>;
 
 async function fetched(clone: Clone, ref: string, env: FetchedRemote['env']): Promise<string> {
-  if (fullCommit.test(ref)) {
+  if (isFullCommit(ref)) {
     if (!(await clone.has(ref))) await fetchAndKeep(clone, ref, env);
     return ref;
   }
@@ -154,7 +153,7 @@ async function matching(clone: Clone, commit: string, path: string): Promise<str
 
 /** Undefined where the earlier commit is not known, as after a branch was made or rewritten. */
 async function changedSince(clone: Clone, before: string, commit: string): Promise<ChangedPaths> {
-  if (!fullCommit.test(before) || !(await clone.has(before))) return undefined;
+  if (!isFullCommit(before) || !(await clone.has(before))) return undefined;
   const printed = await clone.text(['diff-tree', '-r', '-z', '--name-only', '--no-renames', before, commit, '--']);
   return printed.split('\0').filter((name) => name !== '');
 }

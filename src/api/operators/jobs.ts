@@ -2,6 +2,7 @@ import type { JWTPayload } from 'jose';
 import type { Configuration } from '../../config/configuration.ts';
 import { isOfGitHubCom, siteOfIssuer } from '../../config/login.ts';
 import type { BuildCause } from '../../contracts/messages.ts';
+import { isFullCommit } from '../../domain/commit.ts';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
 import type { Log } from '../../domain/log.ts';
 import { gitHubActor, textClaim } from '../../http/oidc/claims.ts';
@@ -79,10 +80,10 @@ function jobOf(claims: JWTPayload, issuer: string): Job | undefined {
   const [ref, commit, run] = [textClaim(claims.ref), textClaim(claims.sha), textClaim(claims.run_id)];
   const attempt = textClaim(claims.run_attempt) ?? '1';
   if (repository === undefined || !isGitHubRepository(repository)) return undefined;
-  if (ref === undefined || !/^[0-9a-f]{40}$/.test(commit ?? '') || !/^\d{1,30}$/.test(run ?? '')) return undefined;
+  if (ref === undefined || commit === undefined || !isFullCommit(commit) || !/^\d{1,30}$/.test(run ?? '')) return undefined;
   return {
     name: `job ${repository} (run ${run})`,
-    ...{ repository, ref, commit: commit ?? '', run: `${run}-${/^\d{1,6}$/.test(attempt) ? attempt : '1'}` },
+    ...{ repository, ref, commit, run: `${run}-${/^\d{1,6}$/.test(attempt) ? attempt : '1'}` },
     address: `https://${siteOfIssuer(issuer)}/${repository}`,
     actor: actorOf(claims, issuer),
   };

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isFullCommit } from '../../domain/commit.ts';
 import type { Clone } from '../../platform/git/cache.ts';
 import { type Changes, type Commit, type Comparison, type FileChange, type FilesCommit, textOf } from '../forge.ts';
 
@@ -12,7 +13,7 @@ const mostFiles = 1_000;
 /** Commits named by an earlier answer of ours are missing only where the clone had to be made anew in between. */
 export async function ensureCommits(clone: Clone, commits: readonly string[]): Promise<void> {
   for (const commit of commits) {
-    if (!/^[0-9a-f]{40}$/.test(commit)) throw new Error(`expected the 40 hex digits of a commit, found '${commit}'`);
+    if (!isFullCommit(commit)) throw new Error(`expected the 40 hex digits of a commit, found '${commit}'`);
     if (!(await clone.has(commit))) await clone.fetch(commit);
   }
 }

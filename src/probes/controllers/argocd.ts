@@ -1,3 +1,4 @@
+import { isFullCommit } from '../../domain/commit.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
 import type { KubernetesObject, Resource } from '../../platform/kubernetes/objects.ts';
 import { type AppliedObject, type ControllerState, readApplied } from './controller.ts';
@@ -43,7 +44,7 @@ function stateOf({ status = {} }: Application): ControllerState {
   const hasFailed = operationState.phase === 'Failed' || operationState.phase === 'Error';
   const isOfThese = revisionsOf(operationState.syncResult).join() === revisions.join();
   const common = {
-    commits: revisions.filter((revision) => /^[0-9a-f]{40}$/.test(revision)),
+    commits: revisions.filter(isFullCommit),
     workloads: (client: KubernetesClient, signal: AbortSignal) => readApplied(client, resources, signal),
   };
   if (hasFailed && isOfThese) return { ...common, kind: 'bad', text: `could not be synced: ${operationState.message ?? ''}` };
