@@ -17,6 +17,12 @@ export interface HttpSettings {
   readonly now: () => number;
 }
 
+/** What is usual, where nothing else is said. */
+export function httpSettingsOf(options: Partial<HttpSettings>): HttpSettings {
+  const { plainHttp = () => false, belongs = () => false, timeoutMs = 30_000, now = Date.now } = options;
+  return { timeoutMs, plainHttp, belongs, now };
+}
+
 export interface RegistryRequest {
   /** The host of the registry that it is about, as images name it: the URL may be that of its token server. */
   readonly registry: string;

@@ -4,7 +4,7 @@ import { memberOf } from '../../domain/json.ts';
 import { BodyTooLarge, readBody } from '../http/client.ts';
 import { nextPage } from '../http/headers.ts';
 import type { CredentialsSource } from './credentials.ts';
-import { type HttpSettings, isNotThere, isPage, oddAnswer, readJson, unexpectedAnswer } from './http.ts';
+import { type HttpSettings, httpSettingsOf, isNotThere, isPage, oddAnswer, readJson, unexpectedAnswer } from './http.ts';
 import {
   acceptManifests,
   digestOf,
@@ -53,9 +53,8 @@ export class Registry {
   readonly #settings: HttpSettings;
 
   constructor(options: RegistryOptions) {
-    const { credentials, plainHttp = () => false, belongs = () => false, timeoutMs = 30_000, now = Date.now } = options;
-    this.#settings = { timeoutMs, plainHttp, belongs, now };
-    this.#session = new Session(credentials, this.#settings);
+    this.#settings = httpSettingsOf(options);
+    this.#session = new Session(options.credentials, this.#settings);
   }
 
   /**

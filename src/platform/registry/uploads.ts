@@ -1,7 +1,7 @@
 import { openAsBlob } from 'node:fs';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, pathOf, type Repository, registryOf, type Tag } from '../../domain/image-reference.ts';
-import { errorText, type HttpSettings, originOf, unexpectedAnswer } from './http.ts';
+import { errorText, type HttpSettings, httpSettingsOf, originOf, unexpectedAnswer } from './http.ts';
 import type { RegistryOptions } from './registry.ts';
 import { Session } from './session.ts';
 import { isSameSite } from './site.ts';
@@ -25,9 +25,8 @@ export class Uploads {
   readonly #settings: HttpSettings;
 
   constructor(options: RegistryOptions) {
-    const { credentials, plainHttp = () => false, belongs = () => false, timeoutMs = 30_000, now = Date.now } = options;
-    this.#settings = { timeoutMs, plainHttp, belongs, now };
-    this.#session = new Session(credentials, this.#settings);
+    this.#settings = httpSettingsOf(options);
+    this.#session = new Session(options.credentials, this.#settings);
   }
 
   /** @returns whether it had to be sent */
