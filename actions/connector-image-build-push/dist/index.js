@@ -74643,6 +74643,10 @@ function date4(params) {
 }
 
 // src/platform/registry/http.ts
+function httpSettingsOf(options) {
+  const { plainHttp = () => false, belongs = () => false, timeoutMs = 3e4, now = Date.now } = options;
+  return { timeoutMs, plainHttp, belongs, now };
+}
 var mostRedirects = 5;
 var errorBodyLimit = 64 * 1024;
 var registryErrors = external_exports.object({ errors: external_exports.array(external_exports.unknown()) });
@@ -75156,9 +75160,8 @@ var Registry = class {
   #session;
   #settings;
   constructor(options) {
-    const { credentials, plainHttp = () => false, belongs = () => false, timeoutMs = 3e4, now = Date.now } = options;
-    this.#settings = { timeoutMs, plainHttp, belongs, now };
-    this.#session = new Session(credentials, this.#settings);
+    this.#settings = httpSettingsOf(options);
+    this.#session = new Session(options.credentials, this.#settings);
   }
   /**
    * The digest of what a tag points to. Cheap: no body is sent where the registry can do without.
