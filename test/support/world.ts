@@ -163,7 +163,9 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       running = await startLandfall(folder, env, timing);
       return running;
     },
-    push: (tag, image = goodImage) => pushImage(registry, 'team/web', tag, image),
+    // No two worlds have the same image: its digest is in the names of what a rollout starts, and Docker is theirs together.
+    push: (tag, image = goodImage) =>
+      pushImage(registry, 'team/web', tag, { ...image, labels: { ...image.labels, world: folder } }),
     deliver: (tag, digest, { deliveryId = 'delivery', path = 'team/web' } = {}) => {
       const body = JSON.stringify(githubPush(host, path, tag, digest));
       const signature = createHmac('sha256', webhookSecret).update(body).digest('hex');
