@@ -48,7 +48,7 @@ export function createReadings(
   const figures = createSharedRead((input) => readFigures(client, JSON.parse(input)), figuresFreshForMs);
   // The same filters, as a hundred pages of them ask at the same moment when something has changed.
   const list = createSharedRead((filter) => listRolloutPage(client, JSON.parse(filter)), freshForMs);
-  // Not a moment later: whoever pressed a button sees what came of it.
+  // Not a moment later: buttons are pressed elsewhere too, and a lane is asked by few.
   const lane = createSharedRead((service) => readLane(client, service), 0);
   // A registry is asked, and an open page asks again whenever something has changed.
   const explanation = createSharedRead((key) => explainTag(...(JSON.parse(key) as [string, string])), explanationFreshForMs);
@@ -60,6 +60,10 @@ export function createReadings(
     explanation: (service: string, tag: string) => explanation(JSON.stringify([service, tag])),
     lane: (service: string): Promise<LaneState | undefined> => lane(service),
     figures: (input: FiguresInput): Promise<Figures> => figures(JSON.stringify(input)),
+    /** Whoever pressed a button sees what came of it: what was read before is not shown again. */
+    forget: (): void => {
+      for (const each of [readAll, rollout, list, lane]) each.forget();
+    },
     /** For the stream of a topic: what its pages are about, without when it was read. */
     topic: async (topic: string): Promise<unknown> => {
       if (topic !== allTopic) return await rollout(topic);

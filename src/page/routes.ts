@@ -12,7 +12,7 @@ import type { PageDependencies } from './dependencies.ts';
 import { may } from './forms.ts';
 import { createLive, type Live } from './live.ts';
 import { createPages, type PageAnswer } from './pages.ts';
-import { createReadings } from './readings.ts';
+import { createReadings, type PageReadings } from './readings.ts';
 import { type FormFields, keepDone, keepTheme, readForm, requireOwnPage, wayBack } from './request.ts';
 import { type PageView, paths, themes } from './view.ts';
 import { seeOther, sendToLogin, showLogin, viewOf } from './visit.ts';
@@ -30,7 +30,7 @@ export function createPage(dependencies: PageDependencies) {
   const live = createLive({ look: readings.topic, log });
   const router = new Router({ sensitive: true, strict: true });
   addPages(router, dependencies, createPages(dependencies, readings));
-  addButtons(router, dependencies);
+  addButtons(router, dependencies, readings);
   addLive(router, dependencies, live);
   router.post('/theme', async (context) => {
     requireOwnPage(context.req, dependencies);
@@ -64,7 +64,7 @@ function addPages(router: Router, dependencies: PageDependencies, pages: ReturnT
   show('/record', (view, { query }) => pages.record(view, query));
 }
 
-function addButtons(router: Router, dependencies: PageDependencies): void {
+function addButtons(router: Router, dependencies: PageDependencies, readings: PageReadings): void {
   const { client, configuration, baseOf, audit } = dependencies;
   /** What it could not do is said on a page, and what it did on the next one. */
   const change = (path: string, after: (params: PathValues) => string, act: ButtonHandler): void => {
@@ -77,7 +77,9 @@ function addButtons(router: Router, dependencies: PageDependencies): void {
       const back = wayBack(fields.from, paths.now());
       try {
         recordingRefusals(request, fields, () => requireRole(view, fields));
-        keepDone(context, view.base, await act(fields, view.viewer.actor, context.params));
+        const verb = await act(fields, view.viewer.actor, context.params);
+        readings.forget();
+        keepDone(context, view.base, verb);
         seeOther(context, view.base + back);
       } catch (error) {
         answerProblem(context, { ...view, here: back }, error);

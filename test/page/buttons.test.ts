@@ -99,6 +99,20 @@ describe('the buttons of the page', function () {
     );
   });
 
+  it('show what came of them at once, though many look and the page was read a moment before', async () => {
+    await work();
+    const page = async () => await (await fetch(`${operators.url}/`, { headers })).text();
+    const form = await formOf('/', 'hold', '/hold');
+    for (const [fields, isHeld] of [
+      [{ verb: 'hold', reason: 'an audit' }, true],
+      [{ verb: 'release', reason: '' }, false],
+    ] as const) {
+      assert.equal((await page()).includes('Everything is held'), !isHeld);
+      assert.equal((await pressed({ ...form, fields: { ...form.fields, ...fields } })).status, 303);
+      assert.equal((await page()).includes('Everything is held'), isHeld, fields.verb);
+    }
+  });
+
   it('do nothing for who lacks the role, or on the page of another site, and it is recorded who wanted what', async () => {
     const token = `landfall_${'v'.repeat(40)}`;
     const people = [{ name: 'vic', token: 'env:VIC', roles: ['view', 'operate'] }];
