@@ -31,7 +31,7 @@ import {
 } from './test/files.mjs';
 import { runLanes } from './test/lanes.mjs';
 import { machinePace } from './test/pace.mjs';
-import { quickFork, spareWork } from './test/savings.mjs';
+import { inTurns, quickFork, spareWork } from './test/savings.mjs';
 
 /**
  * @typedef {import('./test/lanes.mjs').Ground} Ground
@@ -40,8 +40,10 @@ import { quickFork, spareWork } from './test/savings.mjs';
  * @typedef {Awaited<ReturnType<typeof takeOptions>>} Options
  */
 
-/** More are hardly quicker, as containers take most of the processor, and each file waits longer for its own. */
+/** So many files at once, whatever the machine has to do: more wait for each other's containers, and those that measure fail. */
 const lanesOfTwoCores = 4;
+/** And so many more while it has room: the slowest files, which come first, mostly wait. */
+const lanesWhereIdle = 3;
 
 /** In CI a whole run fails when it takes longer than this on a machine of the usual pace: a slow test is a fault of its own. */
 const longestMinutes = 40;
@@ -56,7 +58,9 @@ const shareOfOlderEngine = 1 / 3;
 export async function takeOptions(args) {
   const { engine, rest } = takeEngine(args);
   const at = rest.indexOf('--lanes');
-  const lanes = at < 0 ? lanesOfTwoCores * Math.ceil(availableParallelism() / 2) : Number(rest.splice(at, 2)[1]);
+  const pairs = Math.ceil(availableParallelism() / 2);
+  const asked = at < 0 ? undefined : Number(rest.splice(at, 2)[1]);
+  const lanes = asked ?? (lanesOfTwoCores + lanesWhereIdle) * pairs;
   if (!(lanes >= 1)) throw new SetUpFailure('--lanes expects a number of at least 1');
   const own = ['--unit', '--write-times'];
   const mocha = mochaArguments(rest.filter((argument) => !own.includes(argument)));
@@ -64,6 +68,7 @@ export async function takeOptions(args) {
   return {
     engine,
     lanes,
+    always: asked ?? lanesOfTwoCores * pairs,
     mocha,
     nodeOptions,
     files: rest.includes('--unit') ? files.filter(isUnit) : files,
@@ -146,9 +151,9 @@ async function runOn({ current, here }, options) {
   const inside = current && {
     name: 'Docker 29',
     enter: [...current.enter, 'env', `--chdir=${root}`, ...quick],
-    env: current.env,
+    env: { ...inTurns, ...current.env },
   };
-  const outside = { name: 'the engine that answers', enter: quick, env: here };
+  const outside = { name: 'the engine that answers', enter: quick, env: { ...inTurns, ...here } };
   if (options.lanes === 1 || options.files.length === 1) return runMocha(inside ?? outside, options);
   if (inside === undefined) return runInLanes([{ ...outside, lanes: options.lanes }], options);
   if (!options.isWhole) return runInLanes([{ ...inside, lanes: options.lanes }], options);
@@ -181,11 +186,11 @@ async function runMocha({ enter, env }, options) {
  * @param {Options} options
  * @returns {Promise<number>} the exit code
  */
-async function runInLanes(grounds, { files, nodeOptions, mocha, isWhole, writesTimes }) {
+async function runInLanes(grounds, { files, always, nodeOptions, mocha, isWhole, writesTimes }) {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => stop.abort());
   const colour = process.stdout.isTTY && !process.env.NO_COLOR ? ['--color'] : [];
-  const context = { cwd: root, nodeOptions, mochaOptions: [...mocha, ...colour], stop: stop.signal, told: tell };
+  const context = { cwd: root, nodeOptions, mochaOptions: [...mocha, ...colour], stop: stop.signal, told: tell, always };
   const works = worksOf(files, grounds);
   const isLimited = isWhole && process.env.CI === 'true';
   const before = isLimited ? await machinePace() : 1;

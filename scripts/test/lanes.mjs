@@ -9,6 +9,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Admission } from './admission.mjs';
 import { roomyHeap } from './savings.mjs';
 
 /**
@@ -36,8 +37,8 @@ const stopsWithinMs = 30_000;
 /**
  * @param {readonly Work[]} works
  * @param {readonly Ground[]} grounds
- * @param {{ cwd: string, nodeOptions: readonly string[], mochaOptions: readonly string[], stop: AbortSignal, told: (done: Done) => void }} context
- *   `told` is called when a file has ended
+ * @param {{ cwd: string, nodeOptions: readonly string[], mochaOptions: readonly string[], stop: AbortSignal, told: (done: Done) => void, always?: number }} context
+ *   `told` is called when a file has ended; `always`: so many files run whatever the machine has to do, further ones where it has room
  * @returns {Promise<Done[]>} in the order of ending; those that `stop` left out are missing
  */
 export async function runLanes(works, grounds, context) {
@@ -47,14 +48,17 @@ export async function runLanes(works, grounds, context) {
   );
   /** @type {Done[]} */
   const done = [];
+  const admission = new Admission(context.always ?? lanes.length);
+  const runNext = async (/** @type {Lane} */ lane, /** @type {Work[]} */ queue) => {
+    const next = context.stop.aborted ? undefined : take(queue, lane.ground.name, grounds);
+    if (next === undefined) return false;
+    const ended = await lane.run(next);
+    done.push(ended);
+    context.told(ended);
+    return true;
+  };
   const work = async (/** @type {Lane} */ lane, /** @type {Work[]} */ queue) => {
-    for (;;) {
-      const next = context.stop.aborted ? undefined : take(queue, lane.ground.name, grounds);
-      if (next === undefined) return;
-      const ended = await lane.run(next);
-      done.push(ended);
-      context.told(ended);
-    }
+    while (await admission.during(() => runNext(lane, queue)));
   };
   try {
     const together = works.filter(({ alone }) => !alone);

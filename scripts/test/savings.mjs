@@ -38,6 +38,12 @@ export function spareWork(env) {
  */
 const roomyGo = '500';
 
+/**
+ * For lanes, and what they start: programs in Go keep to one core, else each keeps another awake to look for work. Not for all of a run, which may
+ * have to build an engine.
+ */
+export const inTurns = Object.freeze({ GOMAXPROCS: '1' });
+
 /** @param {string} folder of a run that has ended, and with it all that it started */
 function removeRun(folder) {
   removeLeftFolders(folder, { all: true });

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Admission, idleShare } from '../../scripts/test/admission.mjs';
 import {
   isUnit,
   knownTimes,
@@ -135,7 +139,7 @@ describe('the lanes of the tests', () => {
       workOf(await fileOf('never', "it('never', () => undefined);")),
     ];
     const running = run(works, 1, { stop: stop.signal });
-    while ((await readFile(join(folder, 'waits'), 'utf8').catch(() => undefined)) === undefined) await new Promise(setImmediate);
+    while ((await readFile(join(folder, 'waits'), 'utf8').catch(() => undefined)) === undefined) await setImmediate();
     stop.abort();
     const done = await running;
     assert.deepEqual(
@@ -161,6 +165,50 @@ describe('the lanes of the tests', () => {
     };
     assert.deepEqual(taken(1), ['any', 'slow', 'quick', undefined]);
     assert.deepEqual(taken(80), ['quick', 'any', 'slow', undefined]);
+  });
+});
+
+describe('how many lanes work at once', () => {
+  it('is so many always, and more, one after the other, while the machine has room', async () => {
+    const looks: ((idle: number) => void)[] = [];
+    const admission = new Admission(2, () => new Promise((resolve) => looks.push(resolve)));
+    const begun: number[] = [];
+    const ends: (() => void)[] = [];
+    const all = [0, 1, 2, 3, 4].map((lane) =>
+      admission.during(() => {
+        begun.push(lane);
+        return new Promise<void>((resolve) => ends.push(resolve));
+      }),
+    );
+    const looked = async (idle: number): Promise<void> => {
+      await setImmediate();
+      assert.equal(looks.length, 1);
+      looks.pop()?.(idle);
+      await setImmediate();
+    };
+    await looked(0.1);
+    assert.deepEqual(begun, [0, 1]);
+    await looked(0.3);
+    assert.deepEqual(begun, [0, 1, 2]);
+    for (const end of ends.splice(0, 2)) end();
+    await looked(0);
+    assert.deepEqual(begun, [0, 1, 2, 3], 'two of three have ended');
+    for (const end of ends.splice(0)) end();
+    await looked(0);
+    for (const end of ends.splice(0)) end();
+    await Promise.all(all);
+    assert.deepEqual(begun, [0, 1, 2, 3, 4]);
+  });
+
+  it('goes by what the processors have to do', async () => {
+    const busy = Array.from({ length: availableParallelism() }, () => spawn(process.execPath, ['--eval', 'for (;;);']));
+    try {
+      await Promise.all(busy.map((child) => once(child, 'spawn')));
+      const idle = await idleShare(500);
+      assert.ok(idle >= 0 && idle < 0.2, `${idle}`);
+    } finally {
+      for (const child of busy) child.kill('SIGKILL');
+    }
   });
 });
 
