@@ -7,16 +7,16 @@ import { rolloutOf, runningOf } from '../support/lane-moves.ts';
 import { imageOf, planOf, pushOf } from '../support/plans.ts';
 import { endSignal, heardQuery, inputQuery } from '../support/stand-in-workflows.ts';
 import { laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import type { TestWorkers } from '../support/worker.ts';
 
 describe('what a lane starts', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let workers: TestWorkers;
   before(async () => {
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     workers = await startStandIns(temporal);
   });
   after(async () => {

@@ -25,7 +25,7 @@ import { deleteManifest, pushImage, tag as retag, sha256 } from '../support/imag
 import { planOf, stageOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { registryClient, repositoryAt, tagOf } from '../support/registry-client.ts';
-import { startTemporal, type TestTemporal, testSealing } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace, testSealing } from '../support/temporal.ts';
 
 const exact = (...tags: string[]): TagPolicy => ({ kind: 'exact', tags: tags.map(tagOf) });
 const versions: TagPolicy = { kind: 'semver', range: '>=1.0.0' };
@@ -39,7 +39,7 @@ describe('searching a registry for missed pushes', function () {
   /** In front of the registry: counts, and fails where it is told to. */
   let proxy: FaultyProxy;
   let isAffected = (_: SeenRequest): boolean => true;
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let remote: GitRemote;
   let folder: string;
   /** Where the worker of a search keeps what it knows of tags. */
@@ -50,7 +50,7 @@ describe('searching a registry for missed pushes', function () {
     folder = await mkdtemp(join(tmpdir(), 'landfall-search-'));
     registry = await startRegistry();
     proxy = await startFaultyProxy(registry.url, { applies: (request) => isAffected(request) });
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     remote = await createRemote({ files: { 'docker-compose.yml': 'services: {}\n' } });
   });
   after(async () => {

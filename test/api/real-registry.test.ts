@@ -6,7 +6,7 @@ import { ensureDocker, removeImagesOf } from '../support/docker.ts';
 import { pushImage, pushIndex } from '../support/images.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { registryClient, repositoryAt, tagOf } from '../support/registry-client.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { distributionToken, exactly, findersOf, type Ingress, planOf, startIngress } from './support/ingress.ts';
 
@@ -16,13 +16,13 @@ const last = 'team/last';
 /** No worker runs here: what was started stays as it was started, and can be counted. */
 describe('a real registry that reports its pushes', function () {
   this.timeout(120_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let docker: Docker;
   let ingress: Ingress;
   let registry: Registry;
   before(async () => {
     docker = await ensureDocker();
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     ingress = await startIngress({
       acceptPushes: (log) => async (received) => {
         const plans = [
@@ -79,7 +79,7 @@ describe('a real registry that reports its pushes', function () {
   });
 });
 
-async function idsIn({ client }: TestTemporal): Promise<string[]> {
+async function idsIn({ client }: TestNamespace): Promise<string[]> {
   const ids: string[] = [];
   for await (const { workflowId } of client.workflow.list()) ids.push(workflowId);
   return ids;

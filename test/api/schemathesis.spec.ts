@@ -3,14 +3,13 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { laneStartOptions, rolloutStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
 import { imageOf, planOf, pushOf } from '../support/plans.ts';
 import { schemathesisProgram } from '../support/schemathesis.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
-import { sealedFromSources } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 import { type OperatorListener, startOperators } from './support/operators.ts';
 
 /*
@@ -35,8 +34,15 @@ describe('the API under schemathesis', function () {
       [taskQueues.main, 'stand-in-workflows.ts'],
       [taskQueues.lanes, 'stand-in-lanes.ts'],
     ] as const) {
-      const workflowsPath = fileURLToPath(new URL(`../cli/${workflows}`, import.meta.url));
-      workers.push(await Worker.create({ connection, namespace, taskQueue, workflowsPath, ...sealedFromSources(temporal) }));
+      workers.push(
+        await Worker.create({
+          connection,
+          namespace,
+          taskQueue,
+          workflowBundle: await workflowBundle(`test/cli/${workflows}`),
+          ...sealedBy(temporal),
+        }),
+      );
     }
     running = workers.map((worker) => worker.run());
     for (const service of ['web', 'asking']) {

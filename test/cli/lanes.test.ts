@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { type GlobalHoldState, globalHoldQuery, laneQuery } from '../../src/contracts/messages.ts';
 import { globalHoldId, laneId, laneStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
 import { hashOfToken, isProofOf } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { emptyLane, type LaneState } from '../../src/domain/lane/state.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedFromSources } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 import { landfall, landfallHere, type Ran } from './command.ts';
 import { runningOf, saidQuery } from './stand-in-lanes.ts';
 
@@ -19,7 +18,7 @@ const operator = userInfo().username;
 
 describe('what operators say to lanes', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let connection: NativeConnection;
   let worker: Worker;
   let running: Promise<void>;
@@ -28,13 +27,14 @@ describe('what operators say to lanes', function () {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-lanes-'));
     await writeFile(join(folder, 'landfall.yaml'), configuration);
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     connection = await NativeConnection.connect({ address: temporal.address });
     worker = await Worker.create({
       connection,
       taskQueue: taskQueues.lanes,
-      workflowsPath: fileURLToPath(new URL('./stand-in-lanes.ts', import.meta.url)),
-      ...sealedFromSources(temporal),
+      namespace: temporal.namespace,
+      workflowBundle: await workflowBundle('test/cli/stand-in-lanes.ts'),
+      ...sealedBy(temporal),
     });
     running = worker.run();
   });

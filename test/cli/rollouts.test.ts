@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { createDecisions } from '../../src/activities/decisions.ts';
@@ -16,16 +15,16 @@ import { followRollouts, type RolloutRow } from '../../src/operations/index.ts';
 import { product } from '../../src/product.ts';
 import { keyFile, keyFileText } from '../../src/settings/seal-key.ts';
 import { runActivity } from '../support/activity.ts';
-import { startTemporal, type TestTemporal, testKey } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace, testKey } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedFromSources } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 import { landfall, landfallHere, type Ran } from './command.ts';
 
 const operator = userInfo().username;
 
 describe('the landfall command with a running Temporal', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let connection: NativeConnection;
   let worker: Worker;
   let running: Promise<void>;
@@ -34,13 +33,14 @@ describe('the landfall command with a running Temporal', function () {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-cli-'));
     await writeFile(join(folder, 'landfall.yaml'), configuration);
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     connection = await NativeConnection.connect({ address: temporal.address });
     worker = await Worker.create({
       connection,
       taskQueue: taskQueues.main,
-      workflowsPath: fileURLToPath(new URL('./stand-in-workflows.ts', import.meta.url)),
-      ...sealedFromSources(temporal),
+      namespace: temporal.namespace,
+      workflowBundle: await workflowBundle('test/cli/stand-in-workflows.ts'),
+      ...sealedBy(temporal),
       activities: { smoke: () => Promise.reject(new Error('the \u001b[31mdaemon is away')) },
     });
     running = worker.run();

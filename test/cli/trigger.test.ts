@@ -11,17 +11,17 @@ import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import type { RolloutRow, Started } from '../../src/operations/index.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
 import { digestOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { startWorkers, type TestWorkers } from '../support/worker.ts';
-import { landfall, type Ran } from './command.ts';
+import { landfall, landfallHere, type Ran } from './command.ts';
 
 const operator = userInfo().username;
 
 /** With the real workflows, so that what is printed is what they do. */
 describe('landfall trigger', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let workers: TestWorkers;
   let folder: string;
   const lookUps: ResolveRequest[] = [];
@@ -29,7 +29,7 @@ describe('landfall trigger', function () {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-trigger-'));
     await writeFile(join(folder, 'landfall.yaml'), configuration);
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     workers = await startWorkers(
       temporal,
       fakeActivities(temporal.client, new Map(), { resolveTags: lookUpTags, 'check:scan': scan }),
@@ -61,7 +61,7 @@ describe('landfall trigger', function () {
     throw ApplicationFailure.nonRetryable('1 critical finding', 'ScanRejected');
   }
 
-  const command = (...words: string[]): Promise<Ran> => landfall(words, { cwd: folder, env: temporal.env });
+  const command = (...words: string[]): Promise<Ran> => landfallHere(words, { cwd: folder, env: temporal.env });
 
   it('names the rollout that the look-up of tag latest started, and says so when it was running already', async () => {
     const { exitCode, stdout, stderr } = await command('trigger', 'ghcr.io/team/app');
@@ -153,7 +153,9 @@ describe('landfall trigger', function () {
   });
 
   it('--wait --json tells of each service what became of its own rollouts', async () => {
-    const { exitCode, stdout } = await command('trigger', 'ghcr.io/team/shared', '--wait', '--json');
+    const { exitCode, stdout } = await landfall(['trigger', 'ghcr.io/team/shared', '--wait', '--json'], {
+      ...{ cwd: folder, env: temporal.env },
+    });
     assert.equal(exitCode, 1);
     const found = JSON.parse(stdout) as (Started & { readonly states: readonly RolloutState[] })[];
     assert.deepEqual(

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import { rolloutId } from '../../src/contracts/start-options.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import { startTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { goodImage, startWorld, type World } from '../support/world.ts';
 
@@ -18,14 +20,21 @@ describe('an outage of Temporal', function () {
     world = undefined;
   });
 
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-outage-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
   for (const how of ['is killed', 'answers nothing'] as const) {
     it(`where it ${how} gets 503 and Retry-After within 10 s; back again, deliveries are accepted and rollouts go on`, async () => {
-      world = await startWorld({ forge: 'git' });
+      const temporal = await startTemporal({ databaseFile: join(folder, `${how.replace(' ', '-')}.db`) });
+      world = await startWorld({ forge: 'git', temporal });
       await world.start();
       const blocked = await world.push('latest', { busybox: true, cmd: ['false'] });
       await world.until('latest', blocked, 'blocked');
-      if (how === 'is killed') await world.temporal.kill();
-      else world.temporal.freeze();
+      if (how === 'is killed') await temporal.kill();
+      else temporal.freeze();
 
       const started = Date.now();
       const refused = await world.deliver('latest', blocked);
@@ -35,8 +44,8 @@ describe('an outage of Temporal', function () {
       const ready = await fetch(`${world.operators}/readyz`);
       assert.equal(ready.status, 503);
 
-      if (how === 'is killed') await world.temporal.start();
-      else world.temporal.thaw();
+      if (how === 'is killed') await temporal.start();
+      else temporal.thaw();
       await eventually('the next delivery to be accepted', async () => (await world?.deliver('latest', blocked))?.status === 202);
       await world.until('latest', blocked, 'blocked');
       await eventually('a decision to be taken', () =>

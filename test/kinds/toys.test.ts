@@ -13,7 +13,7 @@ import { createRemote, type GitRemote } from '../support/git-remote.ts';
 import { pushImage } from '../support/images.ts';
 import { type RunningLandfall, startLandfall } from '../support/landfall.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { toys } from './toys.ts';
 
@@ -23,14 +23,14 @@ describe('a kind of everything that the product does not have, each a folder and
   this.timeout(120_000);
   let folder: string;
   let registry: Registry;
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let remote: GitRemote;
   let service: RunningLandfall | undefined;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-toys-'));
     registry = await startRegistry();
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     remote = await createRemote({ files: { 'compose.yml': `services:\n  web:\n    image: ${registry.host}/team/web:0.9\n` } });
   });
   after(async () => {

@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import type { Configuration } from '../../src/config/configuration.ts';
 import { laneStartOptions, rolloutId, rolloutStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
@@ -39,9 +38,9 @@ import {
 } from '../../src/operations/index.ts';
 import { answeredEach } from '../../src/operations/temporal-calls.ts';
 import { product } from '../../src/product.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedFromSources } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 
 type Kind = new (...values: never[]) => OperationError;
 
@@ -94,7 +93,7 @@ describe('what operations say of a wrong input', () => {
 
 describe('what operations say that cannot be done', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let connection: NativeConnection;
   let folder: string;
   let configuration: Configuration;
@@ -106,14 +105,21 @@ describe('what operations say that cannot be done', function () {
     const file = join(folder, 'landfall.yaml');
     await writeFile(file, 'services: [{ image: ghcr.io/team/app }, { image: ghcr.io/team/web, tags: { semver: ">=1" } }]\n');
     configuration = await readConfiguration(file, { env: {}, loadKinds: async () => product });
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     connection = await NativeConnection.connect({ address: temporal.address });
     for (const [taskQueue, workflows] of [
       [taskQueues.main, 'stand-in-workflows.ts'],
       [taskQueues.lanes, 'stand-in-lanes.ts'],
     ] as const) {
-      const workflowsPath = fileURLToPath(new URL(`../cli/${workflows}`, import.meta.url));
-      workers.push(await Worker.create({ connection, taskQueue, workflowsPath, ...sealedFromSources(temporal) }));
+      workers.push(
+        await Worker.create({
+          connection,
+          namespace: temporal.namespace,
+          taskQueue,
+          workflowBundle: await workflowBundle(`test/cli/${workflows}`),
+          ...sealedBy(temporal),
+        }),
+      );
     }
     running.push(...workers.map((worker) => worker.run()));
   });

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { fileURLToPath } from 'node:url';
 import { InterceptingCall } from '@grpc/grpc-js';
 import { Connection } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
@@ -27,7 +26,7 @@ import {
 } from '../../src/operations/index.ts';
 import { startNamespace, type TestNamespace, testSealing } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedFromSources } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 
 describe('what is going on, for whoever is on call', function () {
   this.timeout(60_000);
@@ -57,9 +56,16 @@ describe('what is going on, for whoever is on call', function () {
       [taskQueues.main, 'stand-in-workflows.ts'],
       [taskQueues.lanes, 'stand-in-lanes.ts'],
     ] as const) {
-      const workflowsPath = fileURLToPath(new URL(`../cli/${workflows}`, import.meta.url));
       const { namespace } = temporal;
-      workers.push(await Worker.create({ connection, namespace, taskQueue, workflowsPath, ...sealedFromSources(temporal) }));
+      workers.push(
+        await Worker.create({
+          connection,
+          namespace,
+          taskQueue,
+          workflowBundle: await workflowBundle(`test/cli/${workflows}`),
+          ...sealedBy(temporal),
+        }),
+      );
     }
     running = workers.map((worker) => worker.run());
     await startRollout('asking');

@@ -16,7 +16,7 @@ import { landfall as command } from '../cli/command.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { type RunningLandfall, startLandfall } from '../support/landfall.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 
 interface Certificate {
@@ -34,7 +34,7 @@ async function exampleBuild(): Promise<Record<string, unknown>> {
 
 describe('in place of quay-github-actions-dispatch', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let github: GitHub;
   let authority: Authority;
   let folder: string;
@@ -43,7 +43,7 @@ describe('in place of quay-github-actions-dispatch', function () {
   let quay: Certificate;
 
   before(async () => {
-    [temporal, github, authority] = await Promise.all([startTemporal(), startGitHub(), createAuthority()]);
+    [temporal, github, authority] = await Promise.all([startNamespace(), startGitHub(), createAuthority()]);
     await github.createRepository('your_github/your_repo_name');
     folder = await mkdtemp(join(tmpdir(), 'landfall-drop-in-'));
     const certs = join(folder, 'certs');

@@ -7,16 +7,16 @@ import { join } from 'node:path';
 import { withCauses } from '../../src/domain/errors.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { startLandfall } from '../support/landfall.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 
 describe('the service', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let folder: string;
   let taken: Server;
 
   before(async () => {
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     folder = await mkdtemp(join(tmpdir(), 'landfall-service-'));
     taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
@@ -126,6 +126,7 @@ services: [{ image: ghcr.io/team/app, deploy: { on: web-1, docker: { container: 
   it('refuses to deploy for a Temporal of its own, which nobody else asks anything', async () => {
     const said = await refused('services: [{ image: ghcr.io/team/app, deploy: { docker: { container: app } } }]\n', {
       TEMPORAL_ADDRESS: '',
+      TEMPORAL_NAMESPACE: '',
       LANDFALL_ROLES: 'deploy',
     });
     assert.match(said, /LANDFALL_ROLES: expected api or worker beside deploy/);

@@ -14,7 +14,7 @@ import { pushIndex } from './images.ts';
 import { type RunningLandfall, startLandfall } from './landfall.ts';
 import { type OidcIssuer, startOidcIssuer } from './oidc-issuer.ts';
 import { type Registry, startRegistry } from './registry.ts';
-import { startTemporal, type TestTemporal } from './temporal.ts';
+import { startNamespace, type TestNamespace } from './temporal.ts';
 import { eventually } from './wait.ts';
 
 const secret = 'gitea-secret';
@@ -55,7 +55,7 @@ export interface BuildWorld {
   readonly registry: Registry;
   readonly host: string;
   readonly remote: GitRemote;
-  readonly temporal: TestTemporal;
+  readonly temporal: TestNamespace;
   /** `repository:tag@digest` of an image with busybox for two platforms. */
   readonly base: string;
   /** Of the command. */
@@ -103,7 +103,7 @@ export async function startBuildWorld(options: BuildWorldOptions): Promise<Build
   const operators = `http://127.0.0.1:${operatorsPort}`;
   const issuer = await startOidcIssuer();
   const served = await serveOverHttp(remote, { username: 'x-access-token', password: githubToken }, '/team/app.git');
-  const temporal = await startTemporal({ databaseFile: join(folder, 'test-temporal.db') });
+  const temporal = await startNamespace();
   await cp(join(fileURLToPath(new URL('./trivy-db/', import.meta.url)), 'db'), join(folder, 'trivy', 'db'), { recursive: true });
   const configuration = {
     listen: { webhooks: `127.0.0.1:${port}`, operators: `127.0.0.1:${operatorsPort}` },
@@ -181,7 +181,7 @@ export async function startBuildWorld(options: BuildWorldOptions): Promise<Build
   };
 }
 
-async function stateOf({ client }: TestTemporal, build: string): Promise<BuildState | undefined> {
+async function stateOf({ client }: TestNamespace, build: string): Promise<BuildState | undefined> {
   try {
     return (await client.workflow.getHandle(build).query(runStateQuery)) as BuildState;
   } catch {

@@ -35,7 +35,7 @@ export interface TestTemporal extends TestNamespace {
 }
 
 /** More than the files that one process of mocha runs; an unused one takes the server a moment every minute. */
-const namespaces = Array.from({ length: 8 }, (_, index) => `tests-${index + 1}`);
+const namespaces = Array.from({ length: 16 }, (_, index) => `tests-${index + 1}`);
 let shared: { readonly address: Promise<string>; readonly free: string[] } | undefined;
 
 /**

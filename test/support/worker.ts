@@ -82,12 +82,6 @@ export async function replayOptions({ namespace }: Pick<TestNamespace, 'namespac
   return { workflowBundle: await workflowBundle(), dataConverter, sinks: auditSinks(() => undefined) };
 }
 
-/** The same for one that bundles its workflows itself. */
-export function sealedFromSources(temporal: Pick<TestNamespace, 'namespace'>) {
-  const { interceptors, ...sealed } = sealedBy(temporal);
-  return { ...sealed, interceptors: { ...interceptors, workflowModules: [sealedModule] } };
-}
-
 export interface TestWorkers {
   stop(): Promise<void>;
 }

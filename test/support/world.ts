@@ -18,7 +18,7 @@ import { type ImageOptions, pushImage } from './images.ts';
 import { type RunningLandfall, startLandfall } from './landfall.ts';
 import { createProduction, type Production, productionFile } from './production.ts';
 import { type Registry, startRegistry } from './registry.ts';
-import { startTemporal, type TestTemporal } from './temporal.ts';
+import { startNamespace, type TestNamespace } from './temporal.ts';
 import { eventually } from './wait.ts';
 
 const offlineDatabase = fileURLToPath(new URL('./trivy-db/', import.meta.url));
@@ -35,8 +35,10 @@ export interface WorldOptions {
   readonly service?: Readonly<Record<string, unknown>>;
   /** Further services, of the registry's host. */
   readonly services?: (host: string) => readonly Readonly<Record<string, unknown>>[];
-  /** The embedded server instead of one of the test's own. */
+  /** The embedded server instead of one of the tests. */
   readonly embedded?: boolean;
+  /** For whoever stops or freezes the server: one of their own. A namespace of a shared one otherwise. */
+  readonly temporal?: TestNamespace;
   /** Secrets beside the world's own. */
   readonly env?: Readonly<Record<string, string>>;
   /** The service is merged, deployed with Docker Compose from a checkout, and watched. Docker: whose daemon. */
@@ -51,7 +53,7 @@ export interface World {
   readonly registry: Registry;
   /** Registry host as Landfall and Docker know it. */
   readonly host: string;
-  readonly temporal: TestTemporal;
+  readonly temporal: TestNamespace;
   readonly github: GitHub;
   readonly remote: GitRemote;
   /** Where `production` was asked for. */
@@ -92,7 +94,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     notifications: { url: `${webhooks}/webhook/distribution`, headers: { Authorization: [`Bearer ${hookToken}`] } },
   });
   const host = (await options.inFront?.(registry)) ?? registry.host;
-  const temporal = await startTemporal({ databaseFile: join(folder, 'test-temporal.db') });
+  const temporal = options.temporal ?? (await startNamespace());
   const github = await startGitHub();
   const productionPort = await reservePort();
   const isDeployed = options.production !== undefined;
