@@ -90,7 +90,7 @@ describe('logins', () => {
       assert.deepEqual(await asked(api, { cookie: await cookieOf(api, tokens.ann) }), ['view', 'operate']);
     });
 
-    it('of a provider have the roles that their groups have now, and none without the provider', async () => {
+    it('of a provider have the roles that their groups have now, and none without that provider', async () => {
       const port = await reservePort();
       const url = `http://127.0.0.1:${port}`;
       const provider = await startLoginProvider(() => `${url}/login/oidc/callback`);
@@ -111,6 +111,16 @@ describe('logins', () => {
           ?.split(';')[0] ?? '';
       assert.deepEqual(await asked(api, { cookie }), ['view', 'operate']);
       api.configure(configuration({ operate: ['leads'], view: ['sre'] }));
+      assert.deepEqual(await asked(api, { cookie }), ['view']);
+      const elsewhere = { ...oidc, issuer: `${oidc.issuer}/another`, roles: { view: ['sre'] } };
+      api.configure(stringify({ operators: [ann], login: { url, oidc: elsewhere } }));
+      const refused = await api.ask('/me', { headers: { Cookie: cookie } });
+      assert.equal(refused.status, 401);
+      assert.match(
+        JSON.stringify(refused.body),
+        new RegExp(`sam has logged in at ${oidc.issuer}, which is not login.oidc.issuer`),
+      );
+      api.configure(configuration({ view: ['sre'] }));
       assert.deepEqual(await asked(api, { cookie }), ['view']);
       api.configure(stringify({ operators: [ann] }));
       assert.equal(await asked(api, { cookie }), 401);

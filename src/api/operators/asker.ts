@@ -122,6 +122,10 @@ async function bySession(dependencies: AskerDependencies, session: LoginSession)
   const { operators, login } = dependencies.configuration();
   const { name } = session;
   if (session.way === 'oidc') {
+    // Names and groups of one provider say nothing at another.
+    const isSame = session.issuer === login.oidc?.issuer;
+    if (!isSame)
+      return { refused: `${name} has logged in at ${session.issuer}, which is not login.oidc.issuer now. ${howToLogIn}` };
     const roles = rolesOf(session.groups, login);
     if (roles.length === 0) return { refused: `${name} is in no group that may do anything here (login.oidc.roles).` };
     return { name, way: 'oidc', roles, actor: { name, login: 'oidc', tokenHash: await vouchKey() }, byCookie: true };

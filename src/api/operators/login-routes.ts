@@ -67,13 +67,14 @@ export function addLoginRoutes(router: Router, dependencies: LoginDependencies):
     const state = codeState.safeParse(await sessions.takeCode(context.req, context.res)).data;
     if (state === undefined)
       throw refusedLogin('The login took too long, or was begun in another browser. Begin again at /login.');
-    const { name, groups } = await codeLogin().finish(context.URL.search, state);
+    const { name, issuer, groups } = await codeLogin().finish(context.URL.search, state);
     const { login } = configuration();
     if (rolesOf(groups, login).length === 0) {
       log.warn({ name, way: 'oidc' }, 'a login was refused: no group of theirs has a role');
       throw new Problem(403, 'forbidden', 'You have logged in, and none of your groups may do anything here (login.oidc.roles).');
     }
-    await sessions.begin(context.res, { way: 'oidc', name, groups: groups.filter((group) => matters(group, login)) });
+    const counting = groups.filter((group) => matters(group, login));
+    await sessions.begin(context.res, { way: 'oidc', name, issuer, groups: counting });
     log.info({ operator: name, way: 'oidc' }, 'somebody has logged in');
     leadOn(context, baseOf(context.req) + state.back);
   });

@@ -8,7 +8,7 @@ export type LoginSession = z.output<typeof sessionShape>;
 
 const sessionShape = z.discriminatedUnion('way', [
   z.object({ way: z.literal('token'), name: z.string(), token: z.string() }),
-  z.object({ way: z.literal('oidc'), name: z.string(), groups: z.array(z.string()).readonly() }),
+  z.object({ way: z.literal('oidc'), name: z.string(), issuer: z.string(), groups: z.array(z.string()).readonly() }),
 ]);
 
 const cookieShape = z.object({ session: sessionShape, begun: z.int(), until: z.int() });

@@ -31,6 +31,7 @@ export interface CodeLoginState {
 export interface LoggedIn {
   readonly name: string;
   readonly groups: readonly string[];
+  readonly issuer: string;
 }
 
 export type CodeLogin = ReturnType<typeof createCodeLogin>;
@@ -129,7 +130,7 @@ type Tokens = Awaited<ReturnType<typeof client.authorizationCodeGrant>>;
 async function personIn(configuration: client.Configuration, tokens: Tokens, settings: CodeLoginSettings): Promise<LoggedIn> {
   const claims = tokens.claims();
   if (claims === undefined) throw refusedLogin('The OpenID provider has given no ID token. Ask for the scope openid.');
-  const { name, groups } = settings;
+  const { name, groups, issuer } = settings;
   const isWhole = name in claims && groups in claims;
   const asks = !isWhole && configuration.serverMetadata().userinfo_endpoint !== undefined;
   const more = asks ? await client.fetchUserInfo(configuration, tokens.access_token, claims.sub) : {};
@@ -137,7 +138,7 @@ async function personIn(configuration: client.Configuration, tokens: Tokens, set
   const named = said[name];
   if (typeof named !== 'string' || named.trim() === '')
     throw refusedLogin(`Expected the claim ${name} (login.oidc.name) to name the person, and the OpenID provider says none.`);
-  return { name: named.trim(), groups: groupsIn(said[groups]) };
+  return { name: named.trim(), groups: groupsIn(said[groups]), issuer };
 }
 
 function groupsIn(claim: unknown): readonly string[] {
