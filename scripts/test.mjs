@@ -13,7 +13,7 @@ import { pathToFileURL } from 'node:url';
 import { buildService } from './setup/build.mjs';
 import { obtainBuildkit } from './setup/buildkit.mjs';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
-import { takeEngine } from './setup/engine-choice.mjs';
+import { choices, takeEngine } from './setup/engine-choice.mjs';
 import { withCurrentEngine } from './setup/engine-run.mjs';
 import { isRoot, SetUpFailure } from './setup/machine.mjs';
 import { missingText, orReport, root, say, setUpOrExit } from './setup.mjs';
@@ -78,11 +78,23 @@ export async function takeOptions(args) {
   };
 }
 
+const usage = `npm test                        everything, on two Docker engines where that is possible
+npm test -- FILE OR FOLDER ...  these alone
+${choices}
+  --lanes N        so many files at once; with 1 all of them in one process of mocha
+  --unit           of them, those that start nothing (npm run test:unit)
+  --write-times    keep how long each file took, for the order of later runs
+  --grep TEXT      and mocha's other options`;
+
 /**
  * @param {readonly string[]} args
  * @returns {Promise<number>} the exit code
  */
 async function run(args) {
+  if (args.includes('--help') || args.includes('-h')) {
+    console.log(usage);
+    return 0;
+  }
   takeEngine(args);
   const missing = await setUpOrExit(purposeOf(args));
   if (missing.length > 0) {

@@ -2,7 +2,7 @@
 import { SetUpFailure } from './machine.mjs';
 
 /** What there is to choose from, as a person is told. */
-const choices = `  --engine debian  the engine that answers already, else the package docker.io of Debian or Ubuntu
+export const choices = `  --engine debian  the engine that answers already, else the package docker.io of Debian or Ubuntu
   --engine 29      Docker 29 with containerd's image store, and Compose 5: built once, and run apart from every other engine`;
 
 /** @typedef {'debian' | '29'} Engine */

@@ -20,7 +20,11 @@ export interface Actor {
 export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
   const parsed = schema.safeParse(input, { error: wordIssue });
   if (parsed.success) return parsed.data;
-  throw new InvalidInput(parsed.error.issues.map(({ message }) => message).join('\n'));
+  // What the schemas say in their own words names what it is about.
+  const lines = parsed.error.issues.map(({ code, path, message }) =>
+    code === 'custom' || path.length === 0 ? message : `${path.join('.')}: ${message}`,
+  );
+  throw new InvalidInput(lines.join('\n'));
 }
 
 /** The name of a service, whether or not there is one. That of a tag which goes its own way ends in it. */

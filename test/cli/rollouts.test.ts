@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { createDecisions } from '../../src/activities/decisions.ts';
@@ -599,6 +601,20 @@ describe('the landfall command with a running Temporal', function () {
     const { exitCode, stderr } = await command(['show', rolloutId('orphan', image)]);
     assert.equal(exitCode, 3);
     assert.match(stderr, /no worker answered in time: start Landfall/);
+    const launcher = fileURLToPath(new URL('../../bin/landfall.mjs', import.meta.url));
+    const watching = spawn(process.execPath, [launcher, 'show', rolloutId('orphan', image), '--watch'], {
+      ...{ cwd: folder, env: { PATH: process.env.PATH, ...temporal.env } },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    for await (const chunk of watching.stderr) {
+      said += String(chunk);
+      if (said.includes('as soon as')) watching.kill();
+    }
+    assert.match(
+      said,
+      /no worker answered in time: start Landfall.*\nrollout:orphan:\S+ is followed as soon as somebody answers\.\n$/,
+    );
   });
 });
 

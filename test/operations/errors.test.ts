@@ -16,6 +16,7 @@ import {
   commandLane,
   decide,
   decisionInput,
+  figuresInput,
   findRollout,
   globalHoldInput,
   InvalidConfiguration,
@@ -68,12 +69,13 @@ describe('what operations say of a wrong input', () => {
       /expected approve, retry, renew, skip, reject or abort, found 'praise'/,
     ],
     ['a skip', decisionInput, { ...whole, verb: 'skip', reason: ' ' }, /a skip is a waiver and needs a reason/],
-    ['a filter', rolloutFilter, { limit: 0 }, /expected at least 1, found 0/],
+    ['a filter', rolloutFilter, { limit: 0 }, /^limit: expected at least 1, found 0$/],
+    ['figures', figuresInput, { days: 0 }, /^days: expected at least 1, found 0$/],
     ['a service', laneCommandInput, { verb: 'release', service: 'a b' }, /expected the name of a service, found 'a b'/],
     ['a pin', laneCommandInput, { verb: 'pin', service: 'a', stage: 's', digest: 'd' }, /has to know why/],
     ['a promotion', laneCommandInput, { verb: 'promote', service: 'a', stage: 's' }, /expected text, found nothing/],
     ['a global hold', globalHoldInput, { verb: 'hold' }, /has to know why/],
-    ['a trigger', triggerInput, {}, /expected text, found nothing/],
+    ['a trigger', triggerInput, {}, /^image: expected text, found nothing/],
     ['an age', auditQuery, { since: 'yesterday' }, /expected 30m, 24h, 7d or a time .*, found 'yesterday'/],
   ] as const) {
     it(`${what}: what was expected, and what was found`, () => fails(() => parseInput(schema, input), InvalidInput, message));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -247,6 +247,14 @@ describe('what a run of the tests is made of', () => {
     assert.deepEqual(named.mocha.slice(0, 2), ['--grep', 'a b']);
     assert.ok((await takeOptions(['--grep', 'a'])).isWhole);
     await assert.rejects(takeOptions(['--lanes', 'many']), /--lanes expects a number/);
+  });
+
+  it('told, and not run, for --help', () => {
+    const { stdout, status } = spawnSync(process.execPath, [join(root, 'scripts/test.mjs'), '--help'], { encoding: 'utf8' });
+    assert.equal(status, 0);
+    for (const option of ['engine debian', 'engine 29', 'lanes', 'unit', 'write-times'])
+      assert.ok(stdout.includes(` --${option} `), option);
+    assert.ok(stdout.split('\n').length < 12, stdout);
   });
 
   it('set up with Kubernetes where a test needs it, which is never built for others', () => {

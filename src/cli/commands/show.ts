@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { isPartOf } from '../../contracts/activities/steps.ts';
+import { messageOf } from '../../domain/errors.ts';
 import { type Evidence, isEvidence, withoutQuotes } from '../../domain/evidence.ts';
 import { nameOfPerson } from '../../domain/person.ts';
 import {
@@ -44,7 +45,10 @@ export function addShow(program: Command, context: CliContext): void {
         const { follow } = await import('../../operations/following.ts');
         const seen = json ? () => undefined : createTimeline(context.print, 'start');
         // What is not there would be waited for.
-        await operations.readRollout(rollout).catch(unlessUnanswered);
+        await operations.readRollout(rollout).catch((error: unknown) => {
+          unlessUnanswered(error);
+          context.warn(`${messageOf(error)}\n${rollout} is followed as soon as somebody answers.`);
+        });
         await follow(operations, [rollout], { deadlineMs: watchForMs, seen });
         if (!json) context.print('');
       }
