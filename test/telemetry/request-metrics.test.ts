@@ -4,15 +4,22 @@ import { httpFetch } from '../../src/platform/http/client.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { boundedNames } from '../../src/telemetry/rollout-metrics.ts';
 
+const limitOf = (remaining: string, resource: string) => ({
+  'X-RateLimit-Remaining': remaining,
+  'X-RateLimit-Resource': resource,
+});
+
 describe('the figures of requests that go out', () => {
   let server: Server;
   let host: string;
   before(async () => {
     server = createServer((request, response) => {
       const headers = {
-        '/github': { 'X-RateLimit-Remaining': '4711', 'X-RateLimit-Resource': 'core' },
+        '/github': { ...limitOf('4711', 'core'), 'X-RateLimit-Reset': `${Math.ceil(Date.now() / 1_000) + 900}` },
+        '/begun-anew': { ...limitOf('3', 'search'), 'X-RateLimit-Reset': `${Math.floor(Date.now() / 1_000)}` },
+        '/no-window': { 'RateLimit-Remaining': '0;w=0', 'X-RateLimit-Resource': 'pulls' },
         '/hub': { 'RateLimit-Remaining': '98;w=21600' },
-        '/odd': { 'X-RateLimit-Remaining': 'many', 'X-RateLimit-Resource': 'a"b' },
+        '/odd': limitOf('many', 'a"b'),
       }[request.url ?? ''];
       if (request.url === '/cut') return void request.socket.destroy();
       response.writeHead(request.url === '/odd' ? 503 : 200, headers).end();
@@ -24,10 +31,11 @@ describe('the figures of requests that go out', () => {
   });
   after(() => new Promise((closed) => void server.close(closed)));
 
-  it('say who was asked and how that ended, and what is left of rate limits', async () => {
+  it('say who was asked and how that ended, and what is left of rate limits that have not begun anew', async () => {
     const metrics = createMetrics();
     const stop = metrics.countRequests();
-    for (const path of ['github', 'hub', 'odd']) await (await httpFetch(`http://${host}/${path}`)).body?.cancel();
+    for (const path of ['github', 'hub', 'odd', 'begun-anew', 'no-window'])
+      await (await httpFetch(`http://${host}/${path}`)).body?.cancel();
     await assert.rejects(httpFetch(`http://${host}/cut`));
     stop();
     await (await httpFetch(`http://${host}/github`)).body?.cancel();
@@ -36,7 +44,7 @@ describe('the figures of requests that go out', () => {
     assert.deepEqual(own.sort(), [
       `landfall_rate_limit_remaining{host="${host}",resource="all"} 98`,
       `landfall_rate_limit_remaining{host="${host}",resource="core"} 4711`,
-      `landfall_requests_sent_total{host="${host}",status="2xx"} 2`,
+      `landfall_requests_sent_total{host="${host}",status="2xx"} 4`,
       `landfall_requests_sent_total{host="${host}",status="5xx"} 1`,
       `landfall_requests_sent_total{host="${host}",status="none"} 1`,
     ]);
