@@ -67,10 +67,16 @@ function removeLeft() {
 }
 
 /**
- * For the processes of lanes: memory is collected less often, and by the thread that needs it (a tenth less for a file of workflows). Not for
+ * For the processes of lanes: memory is collected less often, and by the thread that needs it (a tenth less for a file of workflows, and another
+ * tenth less since all of it is not looked through before it has some size). Not for
  * what measures time: a collection may keep everything else waiting for half a second.
  */
-export const roomyHeap = ['--min-semi-space-size=64', '--max-semi-space-size=128', '--single-threaded-gc'];
+export const roomyHeap = [
+  '--min-semi-space-size=64',
+  '--max-semi-space-size=128',
+  '--single-threaded-gc',
+  '--initial-old-space-size=768',
+];
 
 const source = fileURLToPath(new URL('vfork.c', import.meta.url));
 
