@@ -1,5 +1,6 @@
 import { type ChannelListener, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { limitReset } from '../platform/http/headers.ts';
 import { boundedNames } from './rollout-metrics.ts';
 
 /** What undici's channels tell. Headers are names and values in turn. */
@@ -27,17 +28,16 @@ export function countRequests(registry: Registry): () => void {
     help: 'Requests that were answered (by class: 2xx, 4xx, …) or not (none), by host.',
     ...{ labelNames: ['host', 'status'], registers },
   });
-  const limits = new Map<string, { readonly labels: Record<'host' | 'resource', string>; readonly until: number }>();
-  const left = new Gauge({
+  const limits = new Map<string, Limit & { readonly host: string }>();
+  new Gauge({
     name: 'landfall_rate_limit_remaining',
     help: 'Requests that a host still allows until its limit begins anew, as it said last, by resource.',
     ...{ labelNames: ['host', 'resource'], registers },
     collect() {
-      for (const [key, { labels, until }] of limits) {
-        if (until > Date.now()) continue;
-        this.remove(labels);
-        limits.delete(key);
-      }
+      this.reset();
+      for (const [key, { host, resource, remaining, until }] of limits)
+        if (until > Date.now()) this.set({ host, resource }, remaining);
+        else limits.delete(key);
     },
   });
   const hostOf = ({ request }: SentRequest): string => named(URL.parse(String(request.origin))?.host ?? '');
@@ -47,10 +47,7 @@ export function countRequests(registry: Registry): () => void {
       const { statusCode, headers } = message.response;
       sent.inc({ host, status: `${Math.floor(statusCode / 100)}xx` });
       const limit = limitIn(headers, Date.now());
-      if (limit === undefined) return;
-      const labels = { host, resource: limit.resource };
-      left.set(labels, limit.remaining);
-      limits.set(`${host} ${limit.resource}`, { labels, until: limit.until });
+      if (limit !== undefined) limits.set(`${host} ${limit.resource}`, { host, ...limit });
     },
     'undici:request:error': (message) => sent.inc({ host: hostOf(message), status: 'none' }),
   };
@@ -69,26 +66,22 @@ interface Limit {
 }
 
 /**
- * GitHub's `x-ratelimit-remaining: 4999` with `x-ratelimit-reset: 1767323045` (seconds since 1970), Docker Hub's `ratelimit-remaining:
- * 98;w=21600` (the seconds of its window), GitLab's `ratelimit-reset`.
- * @see https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ * GitHub's `x-ratelimit-remaining: 4999`, Docker Hub's `ratelimit-remaining: 98;w=21600`, which has the seconds of its window.
  * @see https://docs.docker.com/docker-hub/usage/pulls/
  */
 function limitIn(headers: readonly (Buffer | string)[], now: number): Limit | undefined {
-  let [remaining, resource, reset] = ['', 'all', ''];
-  for (let index = 0; index + 1 < headers.length; index += 2) {
-    const name = String(headers[index]).toLowerCase();
-    const value = String(headers[index + 1]);
-    if (name === 'x-ratelimit-remaining' || name === 'ratelimit-remaining') remaining = value;
-    if (name === 'x-ratelimit-reset' || name === 'ratelimit-reset') reset = value;
-    if (name === 'x-ratelimit-resource') resource = value;
-  }
+  const named = new Map<string, string>();
+  for (let index = 0; index + 1 < headers.length; index += 2)
+    named.set(String(headers[index]).toLowerCase(), String(headers[index + 1]));
+  const remaining = named.get('x-ratelimit-remaining') ?? named.get('ratelimit-remaining') ?? '';
   const count = /^\d{1,9}(?=;|$)/.exec(remaining)?.[0];
   if (count === undefined) return undefined;
   const window = /;\s*w=(\d{1,9})(?=;|$)/.exec(remaining)?.[1];
-  const until = /^\d{10}$/.test(reset)
-    ? Number(reset) * 1_000
-    : now + (window === undefined ? usualWindowMs : Number(window) * 1_000);
-  // The name is the other side's word.
-  return { remaining: Number(count), resource: /^[a-z_]{1,30}$/.exec(resource)?.[0] ?? 'all', until };
+  const windowMs = window === undefined ? usualWindowMs : Number(window) * 1_000;
+  return {
+    remaining: Number(count),
+    // The name is the other side's word.
+    resource: /^[a-z_]{1,30}$/.exec(named.get('x-ratelimit-resource') ?? '')?.[0] ?? 'all',
+    until: limitReset(named, now) ?? now + windowMs,
+  };
 }

@@ -17,6 +17,7 @@ describe('the figures of requests that go out', () => {
       const headers = {
         '/github': { ...limitOf('4711', 'core'), 'X-RateLimit-Reset': `${Math.ceil(Date.now() / 1_000) + 900}` },
         '/begun-anew': { ...limitOf('3', 'search'), 'X-RateLimit-Reset': `${Math.floor(Date.now() / 1_000)}` },
+        '/gitlab': { 'RateLimit-Remaining': '7', 'RateLimit-Reset': '1767323045', 'X-RateLimit-Resource': 'api' },
         '/no-window': { 'RateLimit-Remaining': '0;w=0', 'X-RateLimit-Resource': 'pulls' },
         '/hub': { 'RateLimit-Remaining': '98;w=21600' },
         '/odd': limitOf('many', 'a"b'),
@@ -34,7 +35,7 @@ describe('the figures of requests that go out', () => {
   it('say who was asked and how that ended, and what is left of rate limits that have not begun anew', async () => {
     const metrics = createMetrics();
     const stop = metrics.countRequests();
-    for (const path of ['github', 'hub', 'odd', 'begun-anew', 'no-window'])
+    for (const path of ['github', 'hub', 'odd', 'begun-anew', 'gitlab', 'no-window'])
       await (await httpFetch(`http://${host}/${path}`)).body?.cancel();
     await assert.rejects(httpFetch(`http://${host}/cut`));
     stop();
@@ -44,7 +45,7 @@ describe('the figures of requests that go out', () => {
     assert.deepEqual(own.sort(), [
       `landfall_rate_limit_remaining{host="${host}",resource="all"} 98`,
       `landfall_rate_limit_remaining{host="${host}",resource="core"} 4711`,
-      `landfall_requests_sent_total{host="${host}",status="2xx"} 4`,
+      `landfall_requests_sent_total{host="${host}",status="2xx"} 5`,
       `landfall_requests_sent_total{host="${host}",status="5xx"} 1`,
       `landfall_requests_sent_total{host="${host}",status="none"} 1`,
     ]);

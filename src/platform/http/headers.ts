@@ -43,6 +43,18 @@ export function nextPage(header: string | null): string | undefined {
   return undefined;
 }
 
+/**
+ * When a count of requests begins anew, in milliseconds since 1970: by `RateLimit-Reset` in seconds, or since 1970 as GitLab has it, else by
+ * `X-RateLimit-Reset` in seconds since 1970, as GitHub has it. Undefined where neither says so; it may be over already.
+ * @see https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ */
+export function limitReset(headers: { get(name: string): string | null | undefined }, nowMs: number): number | undefined {
+  const reset = headers.get('ratelimit-reset')?.trim() ?? '';
+  if (/^\d+$/.test(reset)) return Number(reset) * 1_000 + (reset.length < 10 ? nowMs : 0);
+  const resetAtMs = Number(headers.get('x-ratelimit-reset') ?? Number.NaN) * 1_000;
+  return Number.isNaN(resetAtMs) ? undefined : resetAtMs;
+}
+
 /** How long to wait where a server limits us without saying for how long. */
 const defaultWaitMs = 60_000;
 /** Docker Hub counts in windows of six hours; longer than a day is a mistake, not a limit. */

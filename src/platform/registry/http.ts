@@ -3,7 +3,7 @@ import { messageOf } from '../../domain/errors.ts';
 import { RateLimit } from '../../domain/failures.ts';
 import { excessOf, type JsonLimits, jsonIn } from '../../domain/json.ts';
 import { HttpFailure, type HttpInit, httpFetch, isInternal, readBody } from '../http/client.ts';
-import { retryAfter } from '../http/headers.ts';
+import { limitReset, retryAfter } from '../http/headers.ts';
 
 /** What every request of the registry client needs. */
 export interface HttpSettings {
@@ -147,16 +147,14 @@ const partOfWindow = 1 / 24;
 const windowPattern = /^\s*0+\s*;\s*w\s*=\s*(\d{1,6})\s*$/;
 
 /**
- * When a 429 may be followed by the next request: by `Retry-After`; else by when the count begins anew (`RateLimit-Reset` in seconds,
- * `X-RateLimit-Reset` in seconds since 1970); else by a part of the window that is used up, as Docker Hub says it
+ * When a 429 may be followed by the next request: by `Retry-After`; else by when the count begins anew (`limitReset`); else by a part of the window that is used up, as Docker Hub says it
  * (`ratelimit-remaining: 0;w=21600`, https://docs.docker.com/docker-hub/usage/pulls/); else in a minute.
  */
 function limitEnd(headers: Headers, nowMs: number): Date {
   const after = headers.get('retry-after');
   if (after !== null) return retryAfter(after, nowMs);
-  const [reset, resetAt] = [headers.get('ratelimit-reset'), Number(headers.get('x-ratelimit-reset') ?? Number.NaN)];
-  if (reset !== null && /^\s*\d+\s*$/.test(reset)) return retryAfter(reset, nowMs);
-  if (resetAt * 1_000 > nowMs) return retryAfter(String(Math.ceil(resetAt - nowMs / 1_000)), nowMs);
+  const resetMs = limitReset(headers, nowMs);
+  if (resetMs !== undefined && resetMs >= nowMs) return retryAfter(String(Math.ceil((resetMs - nowMs) / 1_000)), nowMs);
   const windowSeconds = windowPattern.exec(headers.get('ratelimit-remaining') ?? '')?.[1];
   return retryAfter(windowSeconds === undefined ? null : String(Math.ceil(Number(windowSeconds) * partOfWindow)), nowMs);
 }
