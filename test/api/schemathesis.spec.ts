@@ -4,12 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { NativeConnection, Worker } from '@temporalio/worker';
-import { laneStartOptions, rolloutStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
+import { laneStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
+import { standInLanes, standInRollouts } from '../cli/stand-ins.ts';
 import { imageOf, planOf, pushOf } from '../support/plans.ts';
 import { schemathesisProgram } from '../support/schemathesis.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
-import { sealedBy, workflowBundle } from '../support/worker.ts';
+import { runWorkers, type TestWorkers } from '../support/worker.ts';
 import { type OperatorListener, startOperators } from './support/operators.ts';
 
 /*
@@ -19,32 +19,14 @@ import { type OperatorListener, startOperators } from './support/operators.ts';
 describe('the API under schemathesis', function () {
   this.timeout(15 * 60_000);
   let temporal: TestNamespace;
-  let connection: NativeConnection;
+  let workers: TestWorkers;
   let folder: string;
   let api: OperatorListener;
-  const workers: Worker[] = [];
-  let running: Promise<void>[] = [];
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-schemathesis-'));
     temporal = await startNamespace();
-    const { address, namespace } = temporal;
-    connection = await NativeConnection.connect({ address });
-    for (const [taskQueue, workflows] of [
-      [taskQueues.main, 'stand-in-workflows.ts'],
-      [taskQueues.lanes, 'stand-in-lanes.ts'],
-    ] as const) {
-      workers.push(
-        await Worker.create({
-          connection,
-          namespace,
-          taskQueue,
-          workflowBundle: await workflowBundle(`test/cli/${workflows}`),
-          ...sealedBy(temporal),
-        }),
-      );
-    }
-    running = workers.map((worker) => worker.run());
+    workers = await runWorkers(temporal, [standInRollouts, standInLanes]);
     for (const service of ['web', 'asking']) {
       const plan = planOf({ service });
       const image = imageOf(plan, service, 'latest');
@@ -58,9 +40,7 @@ describe('the API under schemathesis', function () {
 
   after(async () => {
     await api?.stop();
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-    await Promise.all(running);
-    await connection?.close();
+    await workers?.stop();
     await temporal?.stop();
     await rm(folder, { recursive: true });
   });

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { NativeConnection, Worker } from '@temporalio/worker';
 import { type GlobalHoldState, globalHoldQuery, laneQuery } from '../../src/contracts/messages.ts';
 import { globalHoldId, laneId, laneStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
 import { hashOfToken, isProofOf } from '../../src/domain/decision-proof.ts';
@@ -10,39 +9,28 @@ import type { Digest, Repository, Tag } from '../../src/domain/image-reference.t
 import { emptyLane, type LaneState } from '../../src/domain/lane/state.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedBy, workflowBundle } from '../support/worker.ts';
+import { runWorkers, type TestWorkers } from '../support/worker.ts';
 import { landfall, landfallHere, type Ran } from './command.ts';
 import { runningOf, saidQuery } from './stand-in-lanes.ts';
+import { standInLanes } from './stand-ins.ts';
 
 const operator = userInfo().username;
 
 describe('what operators say to lanes', function () {
   this.timeout(60_000);
   let temporal: TestNamespace;
-  let connection: NativeConnection;
-  let worker: Worker;
-  let running: Promise<void>;
+  let workers: TestWorkers;
   let folder: string;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-lanes-'));
     await writeFile(join(folder, 'landfall.yaml'), configuration);
     temporal = await startNamespace();
-    connection = await NativeConnection.connect({ address: temporal.address });
-    worker = await Worker.create({
-      connection,
-      taskQueue: taskQueues.lanes,
-      namespace: temporal.namespace,
-      workflowBundle: await workflowBundle('test/cli/stand-in-lanes.ts'),
-      ...sealedBy(temporal),
-    });
-    running = worker.run();
+    workers = await runWorkers(temporal, [standInLanes]);
   });
 
   after(async () => {
-    worker?.shutdown();
-    await running;
-    await connection?.close();
+    await workers?.stop();
     await temporal?.stop();
     await rm(folder, { recursive: true });
   });

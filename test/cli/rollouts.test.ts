@@ -5,10 +5,9 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { NativeConnection, Worker } from '@temporalio/worker';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import { run } from '../../src/cli/main.ts';
-import { rolloutId, rolloutStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
+import { rolloutId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { hashOfToken, isProofOf, provenTrigger } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
@@ -19,39 +18,28 @@ import { keyFile, keyFileText } from '../../src/settings/seal-key.ts';
 import { runActivity } from '../support/activity.ts';
 import { startNamespace, type TestNamespace, testKey } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedBy, workflowBundle } from '../support/worker.ts';
+import { runWorkers, type TestWorkers } from '../support/worker.ts';
 import { landfall, landfallHere, type Ran } from './command.ts';
+import { standInRollouts } from './stand-ins.ts';
 
 const operator = userInfo().username;
 
 describe('the landfall command with a running Temporal', function () {
   this.timeout(60_000);
   let temporal: TestNamespace;
-  let connection: NativeConnection;
-  let worker: Worker;
-  let running: Promise<void>;
+  let workers: TestWorkers;
   let folder: string;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-cli-'));
     await writeFile(join(folder, 'landfall.yaml'), configuration);
     temporal = await startNamespace();
-    connection = await NativeConnection.connect({ address: temporal.address });
-    worker = await Worker.create({
-      connection,
-      taskQueue: taskQueues.main,
-      namespace: temporal.namespace,
-      workflowBundle: await workflowBundle('test/cli/stand-in-workflows.ts'),
-      ...sealedBy(temporal),
-      activities: { smoke: () => Promise.reject(new Error('the \u001b[31mdaemon is away')) },
-    });
-    running = worker.run();
+    const activities = { smoke: () => Promise.reject(new Error('the \u001b[31mdaemon is away')) };
+    workers = await runWorkers(temporal, [{ ...standInRollouts, activities }]);
   });
 
   after(async () => {
-    worker?.shutdown();
-    await running;
-    await connection?.close();
+    await workers?.stop();
     await temporal?.stop();
     await rm(folder, { recursive: true });
   });

@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { NativeConnection, Worker } from '@temporalio/worker';
 import type { Configuration } from '../../src/config/configuration.ts';
 import { laneStartOptions, rolloutId, rolloutStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
 import { hashOfToken, isProofOf } from '../../src/domain/decision-proof.ts';
@@ -39,9 +38,10 @@ import {
 } from '../../src/operations/index.ts';
 import { answeredEach } from '../../src/operations/temporal-calls.ts';
 import { product } from '../../src/product.ts';
+import { standInLanes, standInRollouts } from '../cli/stand-ins.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedBy, workflowBundle } from '../support/worker.ts';
+import { runWorkers, type TestWorkers } from '../support/worker.ts';
 
 type Kind = new (...values: never[]) => OperationError;
 
@@ -96,11 +96,9 @@ describe('what operations say of a wrong input', () => {
 describe('what operations say that cannot be done', function () {
   this.timeout(60_000);
   let temporal: TestNamespace;
-  let connection: NativeConnection;
+  let workers: TestWorkers;
   let folder: string;
   let configuration: Configuration;
-  const workers: Worker[] = [];
-  const running: Promise<void>[] = [];
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-operations-'));
@@ -108,28 +106,11 @@ describe('what operations say that cannot be done', function () {
     await writeFile(file, 'services: [{ image: ghcr.io/team/app }, { image: ghcr.io/team/web, tags: { semver: ">=1" } }]\n');
     configuration = await readConfiguration(file, { env: {}, loadKinds: async () => product });
     temporal = await startNamespace();
-    connection = await NativeConnection.connect({ address: temporal.address });
-    for (const [taskQueue, workflows] of [
-      [taskQueues.main, 'stand-in-workflows.ts'],
-      [taskQueues.lanes, 'stand-in-lanes.ts'],
-    ] as const) {
-      workers.push(
-        await Worker.create({
-          connection,
-          namespace: temporal.namespace,
-          taskQueue,
-          workflowBundle: await workflowBundle(`test/cli/${workflows}`),
-          ...sealedBy(temporal),
-        }),
-      );
-    }
-    running.push(...workers.map((worker) => worker.run()));
+    workers = await runWorkers(temporal, [standInRollouts, standInLanes]);
   });
 
   after(async () => {
-    for (const worker of workers) worker.shutdown();
-    await Promise.all(running);
-    await connection?.close();
+    await workers?.stop();
     await temporal?.stop();
     await rm(folder, { recursive: true });
   });

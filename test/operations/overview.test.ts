@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { InterceptingCall } from '@grpc/grpc-js';
 import { Connection } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
 import { sealedClient } from '../../src/contracts/sealed-client.ts';
 import {
   globalHoldStartOptions,
@@ -24,17 +23,16 @@ import {
   readStory,
   rolloutPageFilter,
 } from '../../src/operations/index.ts';
+import { standInLanes, standInRollouts } from '../cli/stand-ins.ts';
 import { startNamespace, type TestNamespace, testSealing } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedBy, workflowBundle } from '../support/worker.ts';
+import { runWorkers, type TestWorkers } from '../support/worker.ts';
 
 describe('what is going on, for whoever is on call', function () {
   this.timeout(60_000);
   let temporal: TestNamespace;
+  let workers: TestWorkers | undefined;
   let counted: Connection;
-  let connection: NativeConnection;
-  const workers: Worker[] = [];
-  let running: Promise<void>[] = [];
   /** Names of the calls of Temporal since the last look. */
   let calls: string[] = [];
   let client: TestNamespace['client'];
@@ -51,23 +49,7 @@ describe('what is going on, for whoever is on call', function () {
       ],
     });
     client = sealedClient({ connection: counted, namespace: temporal.namespace, sealing: testSealing });
-    connection = await NativeConnection.connect({ address: temporal.address });
-    for (const [taskQueue, workflows] of [
-      [taskQueues.main, 'stand-in-workflows.ts'],
-      [taskQueues.lanes, 'stand-in-lanes.ts'],
-    ] as const) {
-      const { namespace } = temporal;
-      workers.push(
-        await Worker.create({
-          connection,
-          namespace,
-          taskQueue,
-          workflowBundle: await workflowBundle(`test/cli/${workflows}`),
-          ...sealedBy(temporal),
-        }),
-      );
-    }
-    running = workers.map((worker) => worker.run());
+    workers = await runWorkers(temporal, [standInRollouts, standInLanes]);
     await startRollout('asking');
     await startRollout('web');
     for (const fill of ['b', 'c', 'd', 'e', 'f']) await startRollout('listed', fill, 'nobody-works-here');
@@ -82,9 +64,7 @@ describe('what is going on, for whoever is on call', function () {
   });
 
   after(async () => {
-    for (const worker of workers) worker.shutdown();
-    await Promise.all(running);
-    await connection?.close();
+    await workers?.stop();
     await counted?.close();
     await temporal?.stop();
   });
@@ -255,10 +235,8 @@ describe('what is going on, for whoever is on call', function () {
   });
 
   it('knows what Temporal knows while no worker answers', async () => {
-    for (const worker of workers) worker.shutdown();
-    await Promise.all(running);
-    running = [];
-    workers.length = 0;
+    await workers?.stop();
+    workers = undefined;
     const { services, asking, underWay } = await readOverview(client);
     assert.deepEqual(
       services.map(({ problem }) => problem?.slice(0, 17)),

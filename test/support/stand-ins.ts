@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
@@ -10,35 +9,20 @@ import { runActivity } from './activity.ts';
 import { heardQuery } from './stand-in-workflows.ts';
 import type { TestNamespace } from './temporal.ts';
 import { eventually } from './wait.ts';
-import { workflowBundle as bundleOf, sealedBy, type TestWorkers } from './worker.ts';
+import { runWorkers, type TestWorkers } from './worker.ts';
 
 type LaneActivities = ReturnType<typeof createLaneCalls> & ReturnType<typeof createFollowUps>;
 
 /** Workers of the two queues that lanes, lines, merge queues and rollouts use, with rollouts that only listen. */
 export async function startStandIns(temporal: TestNamespace, overrides: Partial<LaneActivities> = {}): Promise<TestWorkers> {
-  const workflowBundle = await bundleOf('test/support/stand-in-workflows.ts');
-  const connection = await NativeConnection.connect({ address: temporal.address });
   const activities = { ...laneActivities(temporal), ...withoutOperators, ...overrides };
-  const create = (taskQueue: string): Promise<Worker> =>
-    Worker.create({
-      connection,
-      namespace: temporal.namespace,
-      taskQueue,
-      activities,
-      workflowBundle,
-      ...sealedBy(temporal),
-      shutdownGraceTime: '1s',
-      shutdownForceTime: '5s',
-    });
-  const workers = [await create(taskQueues.main), await create(taskQueues.lanes)];
-  const running = workers.map((worker) => worker.run());
-  return {
-    async stop() {
-      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all(running);
-      await connection.close();
-    },
-  };
+  const times = { shutdownGraceTime: '1s', shutdownForceTime: '5s' };
+  const queues = [taskQueues.main, taskQueues.lanes];
+  const entry = 'test/support/stand-in-workflows.ts';
+  return await runWorkers(
+    temporal,
+    queues.map((taskQueue) => ({ taskQueue, entry, activities, ...times })),
+  );
 }
 
 /** No operator has a token: every name may be typed. */

@@ -7,7 +7,7 @@ import {
   DefaultLogger,
   NativeConnection,
   Runtime,
-  type Worker,
+  Worker,
   type WorkerOptions,
   type WorkflowBundlePath,
 } from '@temporalio/worker';
@@ -73,6 +73,36 @@ export function sealedBy({ namespace }: Pick<TestNamespace, 'namespace'>) {
   return sealedWorker(namespace, testSealing);
 }
 
+/** @param options of each worker; `entry`: where its workflows are exported, if they are not the service's */
+export async function runWorkers(
+  temporal: Pick<TestNamespace, 'address' | 'namespace'>,
+  options: readonly (Pick<WorkerOptions, 'activities' | 'maxCachedWorkflows' | 'shutdownGraceTime' | 'shutdownForceTime'> & {
+    readonly taskQueue: string;
+    readonly entry?: string;
+  })[],
+): Promise<TestWorkers> {
+  const connection = await NativeConnection.connect({ address: temporal.address });
+  const { namespace } = temporal;
+  const create = async ({ entry, ...each }: (typeof options)[number]): Promise<Worker> =>
+    await Worker.create({
+      ...{ connection, namespace, workflowBundle: await workflowBundle(entry) },
+      ...sealedBy(temporal),
+      ...each,
+    });
+  return runningWorkers(await Promise.all(options.map(create)), connection);
+}
+
+function runningWorkers(workers: readonly Worker[], connection: NativeConnection): TestWorkers {
+  const running = workers.map((worker) => worker.run());
+  return {
+    async stop() {
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      await Promise.all(running);
+      await connection.close();
+    },
+  };
+}
+
 /** Landfall sealed nothing before. */
 export const sealedSince = new Date('2026-11-29T00:00:00Z');
 
@@ -123,12 +153,5 @@ export async function startWorkers(
     create(deployQueue(), false),
     create(buildQueue(), false),
   ]);
-  const running = workers.map((worker) => worker.run());
-  return {
-    async stop() {
-      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all(running);
-      await connection.close();
-    },
-  };
+  return runningWorkers(workers, connection);
 }

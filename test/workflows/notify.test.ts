@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
-import { NativeConnection, Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { createNotify } from '../../src/activities/notify.ts';
 import { noticeSignal } from '../../src/contracts/messages.ts';
 import { notifyId, taskQueues } from '../../src/contracts/start-options.ts';
@@ -13,7 +12,7 @@ import { makeNotifiers, notifierOf } from '../support/notifiers.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-server.ts';
-import { sealedBy, workflowBundle } from '../support/worker.ts';
+import { runWorkers, type TestWorkers } from '../support/worker.ts';
 
 const discordTarget = notifierOf('discord', 'env:DISCORD');
 const webhookTarget = notifierOf('webhook', { url: 'env:HOOK', secret: 'env:KEY' });
@@ -22,15 +21,14 @@ const both = [discordTarget, webhookTarget];
 describe('telling people', function () {
   this.timeout(60_000);
   let temporal: TestNamespace;
-  let bundle: WorkflowBundlePath;
   let discord: Discord;
   let receiver: WebhookReceiver;
-  let stopWorker: (() => Promise<void>) | undefined;
+  let workers: TestWorkers | undefined;
   let count = 0;
   let rollout = '';
 
   before(async () => {
-    [temporal, bundle] = await Promise.all([startNamespace(), workflowBundle()]);
+    temporal = await startNamespace();
   });
   after(() => temporal.stop());
   beforeEach(async () => {
@@ -38,8 +36,8 @@ describe('telling people', function () {
     rollout = `rollout:web:latest:${++count}`;
   });
   afterEach(async () => {
-    await stopWorker?.();
-    stopWorker = undefined;
+    await workers?.stop();
+    workers = undefined;
     await Promise.all([discord.stop(), receiver.stop()]);
   });
 
@@ -56,23 +54,8 @@ describe('telling people', function () {
     return createNotify({ client: temporal.client, notifiers });
   };
   async function work(options: { maxCachedWorkflows?: number } = {}): Promise<void> {
-    const connection = await NativeConnection.connect({ address: temporal.address });
-    const worker = await Worker.create({
-      connection,
-      namespace: temporal.namespace,
-      taskQueue: taskQueues.main,
-      workflowBundle: bundle,
-      ...sealedBy(temporal),
-      activities: await activities(),
-      shutdownGraceTime: '1s',
-      ...options,
-    });
-    const running = worker.run();
-    stopWorker = async () => {
-      worker.shutdown();
-      await running;
-      await connection.close();
-    };
+    const worker = { taskQueue: taskQueues.main, activities: await activities(), shutdownGraceTime: '1s' };
+    workers = await runWorkers(temporal, [{ ...worker, ...options }]);
   }
   /** Starts the telling with other times than the usual ones. */
   const begin = (start: NotifyStart = {}): Promise<WorkflowHandle> =>
@@ -254,7 +237,7 @@ describe('telling people', function () {
     const handle = await begin();
     await tell({ number: 1, event: 'deploying' });
     await eventually('the first', async () => told().length === 1 && discord.messages.length === 1);
-    await stopWorker?.();
+    await workers?.stop();
     await tell({ number: 2, event: 'healthy' });
     await work({ maxCachedWorkflows: 0 });
     await tell({ number: 3, event: 'delivered' });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { NativeConnection, Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { createDispatch } from '../../src/activities/dispatch.ts';
 import { passThroughStartOptions, searchAttributes, taskQueues } from '../../src/contracts/start-options.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
@@ -12,7 +11,7 @@ import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedBy, workflowBundle } from '../support/worker.ts';
+import { runWorkers, type TestWorkers } from '../support/worker.ts';
 
 const repository = 'team/web';
 const commit = '42d4a62c53350993ea41069e9f2cfdefb0df097d';
@@ -22,44 +21,29 @@ const event = { eventType: 'QUAY_BUILD_SUCCESS', payload: { text: '42d4a62' } };
 describe('passing pushes on', function () {
   this.timeout(60_000);
   let temporal: TestNamespace;
-  let bundle: WorkflowBundlePath;
   let github: GitHub;
-  let stopWorker: () => Promise<void>;
+  let workers: TestWorkers;
   let deliveries = 0;
 
   before(async () => {
-    [temporal, bundle] = await Promise.all([startNamespace(), workflowBundle()]);
+    temporal = await startNamespace();
   });
   after(() => temporal.stop());
   beforeEach(async () => {
     github = await startGitHub();
     await github.createRepository(repository);
-    stopWorker = await work();
+    workers = await work();
   });
   afterEach(async () => {
-    await stopWorker();
+    await workers.stop();
     await github.stop();
   });
 
-  async function work(): Promise<() => Promise<void>> {
+  async function work(): Promise<TestWorkers> {
     const { clientFor } = createGitHubClients({ token }, { url: github.url });
-    const connection = await NativeConnection.connect({ address: temporal.address });
-    const worker = await Worker.create({
-      connection,
-      namespace: temporal.namespace,
-      taskQueue: taskQueues.main,
-      workflowBundle: bundle,
-      ...sealedBy(temporal),
-      activities: createDispatch({ clientFor }),
-      // Every step is replayed.
-      maxCachedWorkflows: 0,
-    });
-    const running = worker.run();
-    return async () => {
-      worker.shutdown();
-      await running;
-      await connection.close();
-    };
+    const activities = createDispatch({ clientFor });
+    // Every step is replayed.
+    return await runWorkers(temporal, [{ taskQueue: taskQueues.main, activities, maxCachedWorkflows: 0 }]);
   }
 
   /** What the ingress starts for a build of Quay's with three tags. */

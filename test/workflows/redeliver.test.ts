@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { ScheduleOverlapPolicy } from '@temporalio/client';
-import { NativeConnection, Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { createRedeliver } from '../../src/activities/redeliver.ts';
 import type { RedeliverActivities, RedeliverySummary } from '../../src/contracts/activities/pushes.ts';
 import { redeliverAction, redeliverId, taskQueues } from '../../src/contracts/start-options.ts';
@@ -14,18 +13,17 @@ import { startGitHub, token } from '../support/github/server.ts';
 import { startTcpGate } from '../support/tcp-gate.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { sealedBy, workflowBundle } from '../support/worker.ts';
+import { runWorkers } from '../support/worker.ts';
 
 const { path = '', events = [] } = githubSource.gitHubWebhooks ?? {};
 
 describe('the look for failed deliveries', function () {
   this.timeout(60_000);
   let temporal: TestNamespace;
-  let bundle: WorkflowBundlePath;
   const undo: (() => Promise<unknown>)[] = [];
 
   before(async () => {
-    [temporal, bundle] = await Promise.all([startNamespace(), workflowBundle()]);
+    temporal = await startNamespace();
   });
   after(() => temporal.stop());
   afterEach(async () => {
@@ -33,24 +31,8 @@ describe('the look for failed deliveries', function () {
   });
 
   async function work(activities: RedeliverActivities): Promise<void> {
-    const connection = await NativeConnection.connect({ address: temporal.address });
-    const { namespace } = temporal;
-    const taskQueue = taskQueues.main;
-    const worker = await Worker.create({
-      connection,
-      namespace,
-      taskQueue,
-      workflowBundle: bundle,
-      ...sealedBy(temporal),
-      activities,
-      shutdownGraceTime: '1s',
-    });
-    const running = worker.run();
-    undo.push(async () => {
-      worker.shutdown();
-      await running;
-      await connection.close();
-    });
+    const workers = await runWorkers(temporal, [{ taskQueue: taskQueues.main, activities, shutdownGraceTime: '1s' }]);
+    undo.push(() => workers.stop());
   }
   const start = () =>
     temporal.client.workflow.start('redeliver', { workflowId: redeliverId, taskQueue: taskQueues.main, args: [] });
