@@ -15,7 +15,7 @@ import { obtainBuildkit } from './setup/buildkit.mjs';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
 import { choices, takeEngine } from './setup/engine-choice.mjs';
 import { withCurrentEngine } from './setup/engine-run.mjs';
-import { isRoot, SetUpFailure } from './setup/machine.mjs';
+import { isRoot, SetUpFailure, sparingGo } from './setup/machine.mjs';
 import { missingText, orReport, root, say, setUpOrExit } from './setup.mjs';
 import {
   isUnit,
@@ -31,7 +31,7 @@ import {
 } from './test/files.mjs';
 import { runLanes } from './test/lanes.mjs';
 import { machinePace } from './test/pace.mjs';
-import { inTurns, quickFork, spareWork } from './test/savings.mjs';
+import { quickFork, spareWork } from './test/savings.mjs';
 
 /**
  * @typedef {import('./test/lanes.mjs').Ground} Ground
@@ -163,9 +163,9 @@ async function runOn({ current, here }, options) {
   const inside = current && {
     name: 'Docker 29',
     enter: [...current.enter, 'env', `--chdir=${root}`, ...quick],
-    env: { ...inTurns, ...current.env },
+    env: { ...sparingGo, ...current.env },
   };
-  const outside = { name: 'the engine that answers', enter: quick, env: { ...inTurns, ...here } };
+  const outside = { name: 'the engine that answers', enter: quick, env: { ...sparingGo, ...here } };
   if (options.lanes === 1 || options.files.length === 1) return runMocha(inside ?? outside, options);
   if (inside === undefined) return runInLanes([{ ...outside, lanes: options.lanes }], options);
   if (!options.isWhole) return runInLanes([{ ...inside, lanes: options.lanes }], options);

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder, findTool } from '../../src/platform/tools.mjs';
-import { dockerServerVersion, isAlive } from './machine.mjs';
+import { dockerServerVersion, isAlive, sparingGo } from './machine.mjs';
 
 /** @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context */
 
@@ -29,12 +29,6 @@ export async function startDockerd({ env, say }) {
 }
 
 /**
- * An engine for tests and the demo shares the machine with them: it, and what it starts, keeps to one core (else a program in Go keeps another awake
- * to look for work: a quarter of what Docker 29 took for the same containers), and collects memory seldom.
- */
-const sparing = { GOMAXPROCS: '1', GOGC: '500' };
-
-/**
  * Starts a dockerd, and waits until it answers. It has a process group of its own, so that Ctrl-C does not reach it.
  * @param {string} dockerd
  * @param {readonly string[]} args
@@ -44,7 +38,7 @@ const sparing = { GOMAXPROCS: '1', GOGC: '500' };
  */
 export async function untilAnswering(dockerd, args, logFile, env) {
   const output = openSync(logFile, 'w');
-  const child = spawn(dockerd, args, { env: { ...sparing, ...env }, detached: true, stdio: ['ignore', output, output] });
+  const child = spawn(dockerd, args, { env: { ...sparingGo, ...env }, detached: true, stdio: ['ignore', output, output] });
   closeSync(output);
   child.unref();
   let failure = '';

@@ -12,6 +12,13 @@ export class SetUpFailure extends Error {}
 /** Tells what set-up does, on the standard error output. */
 export const say = (/** @type {string} */ line) => console.error(`set-up: ${line}`);
 
+/**
+ * For programs in Go that share the machine with tests or the demo, and what they start: they keep to one core (else each keeps another awake to look
+ * for work: a quarter of what Docker 29 took for the same containers), and memory may grow by 500 percent before they collect it. Docker, containerd,
+ * runc, Compose, Temporal's server and Trivy are all of them, and most live for less than a second. Not for a compiler.
+ */
+export const sparingGo = Object.freeze({ GOMAXPROCS: '1', GOGC: '500' });
+
 /** @returns {boolean} */
 export function isRoot() {
   return process.getuid?.() === 0;

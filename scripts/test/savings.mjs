@@ -23,7 +23,6 @@ const leastFreeBytes = 6 * 1024 ** 3;
  */
 export function spareWork(env) {
   env.NODE_COMPILE_CACHE ??= compiledFolder(env);
-  env.GOGC ??= roomyGo;
   if (env.TMPDIR || !hasRoom()) return () => undefined;
   removeLeft();
   const folder = join(memory, `${prefix}${processName()}`);
@@ -31,18 +30,6 @@ export function spareWork(env) {
   env.TMPDIR = folder;
   return () => removeRun(folder);
 }
-
-/**
- * How far the memory of programs in Go may grow before they collect it, in percent. Docker, containerd, runc, Compose, Temporal's server and
- * Trivy are all of them, and most live for less than a second.
- */
-const roomyGo = '500';
-
-/**
- * For lanes, and what they start: programs in Go keep to one core, else each keeps another awake to look for work. Not for all of a run, which may
- * have to build an engine.
- */
-export const inTurns = Object.freeze({ GOMAXPROCS: '1' });
 
 /** @param {string} folder of a run that has ended, and with it all that it started */
 function removeRun(folder) {
@@ -67,9 +54,9 @@ function removeLeft() {
 }
 
 /**
- * For the processes of lanes: memory is collected less often, and by the thread that needs it (a tenth less for a file of workflows, and another
- * tenth less since all of it is not looked through before it has some size). Not for
- * what measures time: a collection may keep everything else waiting for half a second.
+ * For the processes of lanes: memory is collected less often, and by the thread that needs it (a tenth less for a file of workflows), and all of it
+ * is not looked through before it has some size (another tenth). Not for what measures time: a collection may keep everything else waiting for half
+ * a second.
  */
 export const roomyHeap = [
   '--min-semi-space-size=64',

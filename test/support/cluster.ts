@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { nodePrograms } from '../../scripts/setup/kubernetes.mjs';
+import { sparingGo } from '../../scripts/setup/machine.mjs';
 import { type ClusterApi, connectApi } from './cluster/api.ts';
 import { openPlace, type PlacedProgram } from './cluster/place.ts';
 import { adminToken, commandOf, type NodeProgram, type NodeSetting, nodeName, writeNodeFiles } from './cluster/programs.ts';
@@ -120,7 +121,7 @@ interface ApiNode {
 
 async function startProgram(name: NodeProgram, setting: NodeSetting, running: RunningNode): Promise<void> {
   const { runtime } = setting.programs;
-  const env = { PATH: `${runtime}:${process.env.PATH}`, HOME: '/run', GOMAXPROCS: '1', GOGC: '400' };
+  const env = { PATH: `${runtime}:${process.env.PATH}`, HOME: '/run', ...sparingGo };
   running.set(name, await setting.place.run(name, commandOf(name, setting), env));
 }
 

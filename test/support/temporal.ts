@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Client, Connection } from '@temporalio/client';
+import { sparingGo } from '../../scripts/setup/machine.mjs';
 import type { Sealing } from '../../src/contracts/seal.ts';
 import { sealedClient } from '../../src/contracts/sealed-client.ts';
 import { searchAttributes } from '../../src/contracts/start-options.ts';
@@ -132,8 +133,7 @@ function spawnServer(port: number, more: readonly string[]): ChildProcess {
     `${name}=${columnType[type]}`,
   ]);
   const flags = ['--headless', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'never', ...more, ...columns];
-  // A tenth of its time was spent on collecting memory, of which there is enough.
-  return spawn(command, ['server', 'start-dev', ...flags], { stdio: 'ignore', env: { ...process.env, GOGC: '400' } });
+  return spawn(command, ['server', 'start-dev', ...flags], { stdio: 'ignore', env: { ...sparingGo, ...process.env } });
 }
 
 function storageFlags(databaseFile: string | undefined): string[] {
