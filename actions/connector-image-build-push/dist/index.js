@@ -54916,6 +54916,12 @@ function nextPage(header) {
   }
   return void 0;
 }
+function limitReset(headers, nowMs) {
+  const reset = headers.get("ratelimit-reset")?.trim() ?? "";
+  if (/^\d+$/.test(reset)) return Number(reset) * 1e3 + (reset.length < 10 ? nowMs : 0);
+  const resetAtMs = Number(headers.get("x-ratelimit-reset") ?? Number.NaN) * 1e3;
+  return Number.isNaN(resetAtMs) ? void 0 : resetAtMs;
+}
 var defaultWaitMs = 6e4;
 var longestWaitMs = 24 * 36e5;
 function retryAfter(header, nowMs) {
@@ -74726,9 +74732,8 @@ var windowPattern = /^\s*0+\s*;\s*w\s*=\s*(\d{1,6})\s*$/;
 function limitEnd(headers, nowMs) {
   const after = headers.get("retry-after");
   if (after !== null) return retryAfter(after, nowMs);
-  const [reset, resetAt] = [headers.get("ratelimit-reset"), Number(headers.get("x-ratelimit-reset") ?? Number.NaN)];
-  if (reset !== null && /^\s*\d+\s*$/.test(reset)) return retryAfter(reset, nowMs);
-  if (resetAt * 1e3 > nowMs) return retryAfter(String(Math.ceil(resetAt - nowMs / 1e3)), nowMs);
+  const resetMs = limitReset(headers, nowMs);
+  if (resetMs !== void 0 && resetMs >= nowMs) return retryAfter(String(Math.ceil((resetMs - nowMs) / 1e3)), nowMs);
   const windowSeconds = windowPattern.exec(headers.get("ratelimit-remaining") ?? "")?.[1];
   return retryAfter(windowSeconds === void 0 ? null : String(Math.ceil(Number(windowSeconds) * partOfWindow)), nowMs);
 }
