@@ -25,7 +25,7 @@ import {
   needsBothEngines,
   needsNetwork,
   readArguments,
-  runsAlone,
+  runsApart,
   timesFile,
   usesDocker,
 } from './test/files.mjs';
@@ -235,7 +235,7 @@ export function worksOf(files, grounds) {
   const times = knownTimes();
   const [first, second] = grounds.map(({ name }) => name);
   return files.flatMap((file) => {
-    const work = { file, label: file, seconds: times[file] ?? 1, alone: runsAlone(file) };
+    const work = { file, label: file, seconds: times[file] ?? 1, apart: runsApart(file) };
     if (second !== undefined && needsNetwork(file)) return [{ ...work, grounds: [second] }];
     if (first === undefined || second === undefined || !usesDocker(file))
       return [{ ...work, grounds: grounds.map(({ name }) => name) }];

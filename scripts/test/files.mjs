@@ -47,10 +47,13 @@ export async function readArguments(args) {
 
 /**
  * @param {string} file
- * @returns {boolean} whether its first comment says `Runs alone:`, and why: it measures time, or needs all of the machine
+ * @returns {import('./lanes.mjs').Work['apart']} what its first comment says, and why: `Runs alone:`, as it measures time or needs all of the
+ *   machine, or `Runs on a core of its own:`, as it measures the time of the processor
  */
-export function runsAlone(file) {
-  return /^(?:\/\/|\/?\s?\*+)\s*Runs alone: \S/m.test(readFileSync(join(root, file), 'utf8'));
+export function runsApart(file) {
+  const text = readFileSync(join(root, file), 'utf8');
+  const [, apart] = /^(?:\/\/|\/?\s?\*+)\s*Runs (alone|on a core of its own): \S/m.exec(text) ?? [];
+  return apart === 'alone' || apart === 'on a core of its own' ? apart : undefined;
 }
 
 /**

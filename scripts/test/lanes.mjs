@@ -1,12 +1,12 @@
 /**
  * Runs test files side by side, in a few processes of mocha ("lanes") that take one file after the other, the slowest first. Each file's
- * output comes in one piece when the file has ended, the details of failures at the end of all. Files that say so run alone, at the end, in
- * a process of their own.
+ * output comes in one piece when the file has ended, the details of failures at the end of all. Files that say so run apart, at the end, in
+ * processes in which no other has run: as many as there are processors, or alone.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Admission } from './admission.mjs';
@@ -24,7 +24,7 @@ import { roomyHeap } from './savings.mjs';
  * @property {string} file
  * @property {string} label how the file, and what it runs on, is named in what is said
  * @property {number} seconds it took before, about
- * @property {boolean} alone
+ * @property {'alone' | 'on a core of its own' | undefined} [apart] from the others, at the end
  * @property {readonly string[]} grounds the names of those where it can run
  *
  * @typedef {FileResult & { work: Work, seconds: number, output: string }} Done
@@ -60,13 +60,20 @@ export async function runLanes(works, grounds, context) {
   const work = async (/** @type {Lane} */ lane, /** @type {Work[]} */ queue) => {
     while (await admission.during(() => runNext(lane, queue)));
   };
-  try {
-    const together = works.filter(({ alone }) => !alone);
-    await Promise.all(lanes.map((lane) => work(lane, together)));
+  const runApart = async (/** @type {Work['apart']} */ apart, /** @type {number} */ most) => {
     // Whatever they measure, what earlier files have left in memory and at work is no part of it.
     await Promise.all(lanes.map((lane) => lane.end()));
-    const alone = works.filter((each) => each.alone);
-    for (const lane of lanes) await work(lane, alone);
+    const queue = works.filter((each) => each.apart === apart);
+    for (const ground of grounds) {
+      const some = lanes.filter((lane) => lane.ground === ground).slice(0, most);
+      await Promise.all(some.map((lane) => work(lane, queue)));
+    }
+  };
+  try {
+    const together = works.filter(({ apart }) => apart === undefined);
+    await Promise.all(lanes.map((lane) => work(lane, together)));
+    await runApart('on a core of its own', availableParallelism());
+    await runApart('alone', 1);
     return done;
   } finally {
     await Promise.all(lanes.map((lane) => lane.end()));
@@ -122,7 +129,7 @@ class Lane {
    * @returns {Promise<FileResult>}
    */
   async resultOf(work) {
-    this.process ??= this.start(work.alone ? [] : roomyHeap);
+    this.process ??= this.start(work.apart === undefined ? roomyHeap : []);
     const process = await this.process;
     const answer = process.exitCode === null && process.signalCode === null ? answerOf(process) : Promise.resolve(undefined);
     process.send(work.file, () => undefined);

@@ -1,4 +1,4 @@
-// Runs alone: each of its bodies has 200 ms of the processor, which a busy machine stretches.
+// Runs on a core of its own: each of its bodies has 200 ms of the processor, which a busy machine stretches.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { rm } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// Runs alone: what it asks has 200 ms of the processor, which a busy machine stretches.
+// Runs on a core of its own: what it asks has 200 ms of the processor, which a busy machine stretches.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

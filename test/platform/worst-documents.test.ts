@@ -1,4 +1,4 @@
-// Runs alone: each of its documents has 200 ms of the processor, which a busy machine stretches.
+// Runs on a core of its own: each of its documents has 200 ms of the processor, which a busy machine stretches.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// Runs alone: it measures the processor time of the command.
+// Runs on a core of its own: it measures the processor time of the command.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';

@@ -13,7 +13,7 @@ import {
   mochaArguments,
   needsBothEngines,
   readArguments,
-  runsAlone,
+  runsApart,
   usesDocker,
 } from '../../scripts/test/files.mjs';
 import { type Done, runLanes, take, type Work } from '../../scripts/test/lanes.mjs';
@@ -38,7 +38,6 @@ describe('the lanes of the tests', () => {
     file,
     label: file.slice(folder.length + 1),
     seconds: 1,
-    alone: false,
     grounds: ['here'],
     ...more,
   });
@@ -80,7 +79,9 @@ describe('the lanes of the tests', () => {
       it('takes a while', async () => { note('begins'); await new Promise((passed) => setTimeout(passed, 100)); note('ends'); });`;
     const names = ['together', 'x', 'y'];
     const works = await Promise.all(
-      names.map(async (name) => workOf(await fileOf(name, noted(name)), { alone: name !== 'together', seconds: 9 })),
+      names.map(async (name) =>
+        workOf(await fileOf(name, noted(name)), name === 'together' ? {} : { apart: 'alone', seconds: 9 }),
+      ),
     );
     await run(works.reverse(), 3);
     const notes = (await readFile(join(folder, 'notes'), 'utf8')).trim().split('\n');
@@ -88,10 +89,37 @@ describe('the lanes of the tests', () => {
     assert.deepEqual(notes.slice(2), ['y begins', 'y ends', 'x begins', 'x ends']);
   });
 
+  it('run what needs a core of its own as many at once as there are, before what has to be alone', async () => {
+    const cores = availableParallelism();
+    const notes = join(folder, 'notes');
+    const noted = (name: string, atOnce: number) => `
+      const { appendFileSync, readFileSync } = require('node:fs');
+      const begun = () => readFileSync('${notes}', 'utf8').split('begins').length - 1;
+      it('waits for as many', async () => {
+        appendFileSync('${notes}', '${name} begins\\n');
+        const all = Math.ceil(begun() / ${atOnce}) * ${atOnce};
+        while (begun() < all) await new Promise(setImmediate);
+        appendFileSync('${notes}', '${name} ends\\n');
+      });`;
+    const names = Array.from({ length: 2 * cores }, (_, at) => `core-${at}`);
+    const works = [
+      workOf(await fileOf('alone', noted('alone', 1)), { apart: 'alone' }),
+      ...(await Promise.all(
+        names.map(async (name) => workOf(await fileOf(name, noted(name, cores)), { apart: 'on a core of its own' })),
+      )),
+    ];
+    const done = await run(works, 2 * cores + 1);
+    assert.deepEqual([...new Set(done.map(({ failed }) => failed))], [0]);
+    const words = (await readFile(notes, 'utf8')).trim().split('\n');
+    const running = words.map((_, at) => words.slice(0, at + 1).reduce((sum, word) => sum + (/begins$/.test(word) ? 1 : -1), 0));
+    assert.equal(Math.max(...running), cores);
+    assert.deepEqual(words.slice(-2), ['alone begins', 'alone ends']);
+  });
+
   it('run what has to be alone where no other file has left anything', async () => {
     const counted =
       "it('is the first here', () => require('node:assert').equal((globalThis.files = (globalThis.files ?? 0) + 1), 1));";
-    const works = [workOf(await fileOf('a', counted)), workOf(await fileOf('b', counted), { alone: true })];
+    const works = [workOf(await fileOf('a', counted)), workOf(await fileOf('b', counted), { apart: 'alone' })];
     const done = await run(works, 1);
     assert.deepEqual(
       done.map(({ passed }) => passed),
@@ -306,8 +334,9 @@ describe('what a run of the tests is made of', () => {
     assert.match(slowness(60.1, 1.5) ?? '', /at most 60\.0 \(the machine takes 1\.5 times as long as usual\)/);
   });
 
-  it('alone those whose first comment says so', async () => {
-    assert.ok(runsAlone('test/e2e/burst.test.ts'));
-    assert.ok(!runsAlone('test/domain/windows.test.ts'));
+  it('apart those whose first comment says so', () => {
+    assert.equal(runsApart('test/api/attacked-listener.test.ts'), 'alone');
+    assert.equal(runsApart('test/api/worst-requests.test.ts'), 'on a core of its own');
+    assert.equal(runsApart('test/domain/windows.test.ts'), undefined);
   });
 });

@@ -19,7 +19,7 @@ const checkout = fileURLToPath(new URL('../../', import.meta.url));
 /** The service as it ships where `npm test` has built it, and from the sources where these are newer, as in a run of mocha alone. */
 function programOf(timing: Timing): readonly string[] {
   const built = builtDist(checkout, timing);
-  if (built !== undefined) return ['--enable-source-maps', join(built, serviceProgram)];
+  if (built !== undefined) return [join(built, serviceProgram)];
   return [`${checkout}worker.ts`];
 }
 
