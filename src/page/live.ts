@@ -11,15 +11,15 @@ export interface LiveOptions {
   /** What a topic is about at this time, as anything that JSON can hold. */
   readonly look: (topic: string) => Promise<unknown>;
   readonly everyMs?: number;
+  readonly heartbeatMs?: number;
   readonly mostStreams?: number;
   readonly log: Log;
 }
 
 export type Live = ReturnType<typeof createLive>;
 
-const usual = { everyMs: 1_000, mostStreams: 500 } as const;
 /** Listeners cut what is silent for 30 s. */
-const heartbeatMs = 15_000;
+const usual = { everyMs: 1_000, heartbeatMs: 15_000, mostStreams: 500 } as const;
 /** In place of a version, where nothing could be read. */
 const away = 'away';
 
@@ -30,7 +30,7 @@ interface Topic {
 }
 
 export function createLive({ look, log, ...options }: LiveOptions) {
-  const { everyMs, mostStreams } = { ...usual, ...options };
+  const { everyMs, heartbeatMs, mostStreams } = { ...usual, ...options };
   const topics = new Map<string, Topic>();
   let count = 0;
   let isStopped = false;
@@ -48,14 +48,14 @@ export function createLive({ look, log, ...options }: LiveOptions) {
     topic.timer = setTimeout(() => void watch(name, topic), Math.max(everyMs, Date.now() - begunAt));
   };
 
-  const join = (name: string, stream: ServerResponse): boolean => {
+  const join = (name: string, stream: ServerResponse, mayLook: () => Promise<boolean>): boolean => {
     if (isStopped || count >= mostStreams) return false;
     count += 1;
     begin(stream);
     const known = topics.get(name);
     const topic: Topic = known ?? { streams: new Set(), version: undefined, timer: undefined };
     topic.streams.add(stream);
-    const heartbeat = setInterval(() => stream.write(':\n\n'), heartbeatMs);
+    const heartbeat = setInterval(() => void beat(stream, mayLook), heartbeatMs);
     stream.once('close', () => {
       count -= 1;
       clearInterval(heartbeat);
@@ -83,7 +83,10 @@ export function createLive({ look, log, ...options }: LiveOptions) {
   };
 
   return {
-    /** Tells a page from now on. @returns false where too many look, or the process ends */
+    /**
+     * Tells a page from now on, for as long as it may look.
+     * @returns false where too many look, or the process ends
+     */
     join,
     stop,
     /** How many look. */
@@ -103,6 +106,12 @@ function begin(stream: ServerResponse): void {
   stream.write(`retry: ${2_000 + Math.floor(Math.random() * 2_000)}\n\n`);
 }
 
+/** A login ends while a page is open, by its time or because it was ended for all. */
+async function beat(stream: ServerResponse, mayLook: () => Promise<boolean>): Promise<void> {
+  if (await mayLook().catch(() => false)) send(stream, ':\n\n');
+  else stream.end();
+}
+
 function change(topic: Topic, version: string): void {
   if (version === topic.version) return;
   topic.version = version;
@@ -110,7 +119,12 @@ function change(topic: Topic, version: string): void {
 }
 
 function tell(stream: ServerResponse, version: string): void {
-  stream.write(`event: version\ndata: ${version}\n\n`);
+  send(stream, `event: version\ndata: ${version}\n\n`);
+}
+
+/** What is read while a stream ends comes too late for it, and a write would be an error that nobody catches. */
+function send(stream: ServerResponse, text: string): void {
+  if (!stream.writableEnded && !stream.destroyed) stream.write(text);
 }
 
 /** The same for what says the same. */

@@ -16,6 +16,7 @@ import { view } from './hostile.ts';
 describe('the streams of open pages', () => {
   let looks: string[];
   let now: unknown;
+  let mayLook: boolean | Error;
   let live: Live;
   let stop: () => Promise<void>;
   let url: string;
@@ -23,14 +24,19 @@ describe('the streams of open pages', () => {
   beforeEach(async () => {
     looks = [];
     now = 1;
+    mayLook = true;
     const look = async (topic: string): Promise<unknown> => {
       looks.push(topic);
       if (now instanceof Error) throw now;
       return now;
     };
-    live = createLive({ look, everyMs: 20, mostStreams: 101, log: silentLogging().log });
+    live = createLive({ look, everyMs: 20, heartbeatMs: 20, mostStreams: 101, log: silentLogging().log });
     const server = createServer((request, response: ServerResponse) => {
-      if (!live.join(request.url ?? '', response)) response.writeHead(503).end();
+      const stillMayLook = async () => {
+        if (mayLook instanceof Error) throw mayLook;
+        return mayLook;
+      };
+      if (!live.join(request.url ?? '', response, stillMayLook)) response.writeHead(503).end();
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -76,6 +82,19 @@ describe('the streams of open pages', () => {
     await page.close();
   });
 
+  for (const [what, answer] of [
+    ['whoever looks is logged out', false],
+    ['nobody can say who looks', new Error('the key cannot be read')],
+  ] as const) {
+    it(`end when ${what}`, async () => {
+      const page = await open(`${url}/all`);
+      await eventually('it to be told', async () => page.versions.length === 1 || undefined);
+      mayLook = answer;
+      await page.ended;
+      await eventually('the stream to be gone', async () => live.streams() === 0 || undefined);
+    });
+  }
+
   it('are not more than there is room for, and end when Landfall does', async () => {
     const pages = await Promise.all(Array.from({ length: 101 }, () => open(`${url}/all`)));
     assert.equal((await fetch(`${url}/all`)).status, 503);
@@ -97,7 +116,7 @@ describe('an open page', () => {
     live = createLive({ look: async () => now, everyMs: 20, log: silentLogging().log });
     const server = createServer((request, response) => {
       const { pathname } = new URL(request.url ?? '', 'http://landfall');
-      if (pathname === '/live') return void (live.join('all', response) || response.writeHead(503).end());
+      if (pathname === '/live') return void (live.join('all', response, async () => true) || response.writeHead(503).end());
       if (pathname.endsWith(islandFile.name))
         return void response.writeHead(200, { 'Content-Type': islandFile.type }).end(islandFile.text);
       const content = { title: 'T', readAt: new Date().toISOString(), readFrom: 'a test', body: [h('h1', null, now)] };

@@ -76,9 +76,10 @@ function live(main: HTMLElement): void {
     source.addEventListener('error', () => {
       told = undefined;
       say('away');
-      // A browser gives up after an answer that is no stream.
+      // A browser gives up after an answer that is no stream. Where the login is over, the page itself leads to it.
       if (source?.readyState === EventSource.CLOSED) {
         close();
+        void refresh();
         setTimeout(open, 5_000);
       }
     });
