@@ -141,6 +141,17 @@ describe('a deploy by a Deployment at GitHub', function () {
     await assert.rejects(deployer().restore(target('A'), [], work()), refused(/nobody knows/, 'NothingBefore'));
   });
 
+  it('brings it back also where the last one failed or was never reported: it may have changed something', async () => {
+    const before = [{ name: 'live', reference: reference('A'), digest: digestOf('A') }];
+    await reported(deployer().deploy(target('A'), work()), 'success');
+    await assert.rejects(reported(deployer().deploy(target('B'), work()), 'failure', 1));
+    const restored = await reported(deployer().restore(target('B'), before, work()), 'success', 2);
+    assert.deepEqual([restored.changed, restored.running[0]?.digest], [true, digestOf('A')]);
+    await assert.rejects(deployer().deploy(target('C', { timeoutMs: 1 }), work()), refused(/nothing final/, 'DeployFailed'));
+    const again = await reported(deployer().deploy({ ...target('A'), rollout: 'another' }, work()), 'success', 4);
+    assert.deepEqual([again.changed, deployments().length], [true, 5]);
+  });
+
   it('is refused, with nothing changed, where there is no such ref', async () => {
     const attempt = deployer().deploy(target('A', { ref: 'nope' }), work());
     await assert.rejects(attempt, refused(/no deployment of nope to live was made: .*No ref found/, 'DeployRefused'));

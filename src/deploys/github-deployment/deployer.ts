@@ -46,7 +46,8 @@ export function createDeploymentDeployer({
       return isOurs && Date.parse(deployment.created_at) >= since - clockSkewMs;
     });
     if (found === undefined) {
-      const running = await runningThere(repository, target, deployments);
+      // One that came later may have changed something all the same, though it failed or was never reported.
+      const running = await runningThere(repository, target, deployments, 1);
       if (running.some(({ digest }) => digest === image.digest)) {
         return { kind: 'deployed', changed: false, running, text: `${environment} has it already` };
       }
@@ -113,15 +114,19 @@ async function outcomeOf({ octokit, named }: GitHubRepository, deployment_id: nu
   return newest !== undefined && ['success', 'failure', 'error', 'inactive'].includes(newest.state) ? newest : undefined;
 }
 
-/** What the newest successful deployment brought there; nothing where that was not one of Landfall's, or of another service. */
+/**
+ * What the newest successful deployment brought there; nothing where that was not one of Landfall's, or of another service.
+ * @param most so many of the newest are looked at
+ */
 async function runningThere(
   repository: GitHubRepository,
   { deploy: { environment }, plan }: DeploymentTarget,
   deployments: Awaited<ReturnType<typeof deploymentsTo>>,
+  most = mostLookedAt,
 ): Promise<RunningImage[]> {
   // Several services may share an environment.
   const ours = deployments.filter((each) => [undefined, plan.service].includes(payloadOf(each).service as string | undefined));
-  for (const deployment of ours.slice(0, mostLookedAt)) {
+  for (const deployment of ours.slice(0, most)) {
     const status = await outcomeOf(repository, deployment.id, AbortSignal.timeout(60_000));
     if (status?.state !== 'success') continue;
     const { image, digest } = payloadOf(deployment);
