@@ -5,7 +5,7 @@ import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { listRollouts } from '../../src/operations/index.ts';
 import { auditSinks } from '../../src/process/workers.ts';
-import { delivered, stageOf } from '../support/plans.ts';
+import { delivered, digestOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
 import { workflowTests } from '../support/workflow-tests.ts';
 
@@ -45,6 +45,32 @@ describe('a rollout that is not to go on as it was planned', function () {
     const [decision] = entries as DecisionEntry[];
     assert.deepEqual([decision?.action, decision?.step], ['renew', 'scan']);
     assert.deepEqual((await tests.laneState(old)).quarantine, {});
+  });
+
+  it('begins a promotion anew for its own stage alone: the others have later images', async () => {
+    let isBroken = false;
+    const stages = ['staging', stage].map((name) => stageOf(name, delivered));
+    const plan = tests.aPlan({ stages });
+    await work({
+      'check:scan': async () => {
+        if (isBroken) throw ApplicationFailure.create({ type: 'ScanRejected', message: 'one', nonRetryable: true });
+        return { kind: 'checked', text: 'nothing', evidence: [] };
+      },
+      planNow: async () => ({ ...plan, checks: [] }),
+    });
+    await result(await push(plan, 'older'));
+    await result(await push(plan, 'newer'));
+    isBroken = true;
+    const { workflow } = await say<{ workflow: string }>(tests.laneOf(plan), 'promote', {
+      ...{ stage, digest: digestOf('older'), by: 'ann', reason: 'the newer one is slow' },
+    });
+    const promotion = temporal.client.workflow.getHandle(workflow);
+    await until(promotion, 'blocked');
+    await say(promotion, 'renew', { by: 'ann', step: 'scan' });
+    const state = await result(promotion);
+    assert.equal(state.status, 'delivered', state.reason);
+    assert.deepEqual([...world.stage(plan, 'staging').containers.values()], [digestOf('newer')]);
+    assert.deepEqual([...world.stage(plan, stage).containers.values()], [digestOf('older')]);
   });
 
   it('stays blocked where the configuration has nothing for it any more, and goes on when it is retried as it was', async () => {

@@ -12,6 +12,7 @@ import type { Activities } from '../../contracts/activities/index.ts';
 import { type RolloutStart, runStateQuery } from '../../contracts/messages.ts';
 import { rolloutStartOptions } from '../../contracts/start-options.ts';
 import { fingerprintOf } from '../../domain/fingerprint.ts';
+import type { Plan } from '../../domain/plan.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
 import { OperatorDecisions } from './decisions.ts';
 import { LaneClient, type RollbackTurn } from './lane-client.ts';
@@ -55,7 +56,7 @@ function openContext(start: RolloutStart, cancel: () => void, rollback?: Rollbac
   decisions.handleUpdates();
   setHandler(runStateQuery, () => record.state);
   const { service, repository } = start.plan;
-  const planNow = () => local.planNow({ service, repository, tag: start.image.tag });
+  const planNow = async () => partOf(start, await local.planNow({ service, repository, tag: start.image.tag }));
   return { start, record, decisions, lane, ...(mayRenew && { planNow }) };
 }
 
@@ -63,6 +64,13 @@ const local = proxyLocalActivities<Pick<Activities, 'planNow'>>({
   startToCloseTimeout: '10s',
   retry: { maximumInterval: '10s' },
 });
+
+/** Of a promotion, the stage that it is for: the others have images of their own. */
+function partOf({ plan, promotion }: RolloutStart, now: Plan | undefined): Plan | undefined {
+  if (promotion === undefined || now === undefined) return now;
+  const stages = now.stages.filter(({ name }) => plan.stages.some((stage) => stage.name === name));
+  return stages.length === 0 ? undefined : { ...now, stages };
+}
 
 /** The next run of the same rollout: its columns begin as those of a new one. */
 async function beginAnew(start: RolloutStart): Promise<never> {
