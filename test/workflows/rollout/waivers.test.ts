@@ -56,6 +56,11 @@ describe('what an operator skips', function () {
         refuse('scan');
         return passes();
       },
+      async proposalState(input) {
+        const state = await usual.proposalState(input);
+        const lacksReview = refuses.includes('the review of a revert') && input.proposal.branch.endsWith('-rollback');
+        return lacksReview && state.kind === 'open' ? { ...state, mergeable: 'waiting', missing: 'a review' } : state;
+      },
       ...refusing('dispatch'),
       ...refusing('rollBackStage'),
       ...refusing('revertChange'),
@@ -216,6 +221,33 @@ describe('what an operator skips', function () {
     const { stages, quarantine } = await laneState(plan);
     assert.equal(stages.production?.running?.digest, digestOf('bad'));
     assert.ok(quarantine[digestOf('bad')]);
+  });
+
+  it('a rollback that is aborted while it is blocked leaves the lane knowing what runs, so that the next one goes back one image', async () => {
+    const plan = aPlan();
+    refuses = ['rollBackStage'];
+    const handle = await badAfterGood(plan);
+    await until(handle, 'blocked');
+    await handle.executeUpdate('abort', { args: [{ by: 'ann', reason: 'by hand' }] });
+    assert.equal((await result(handle)).status, 'aborted');
+    const { stages, quarantine } = await laneState(plan);
+    assert.equal(stages.production?.running?.digest, digestOf('bad'));
+    assert.ok(quarantine[digestOf('bad')], 'nobody has said that it is well');
+    assert.equal(quarantine[digestOf('good')], undefined);
+  });
+
+  it('a revert that lacks a review keeps nobody from merging, and people are asked once it took too long', async () => {
+    refuses = ['the review of a revert'];
+    const plan = aPlan({}, { decideWithinMs: 4_000 });
+    const handle = await badAfterGood(plan);
+    await tests.when(handle, 'to wait', (state) => /waits for a review/.test(step(state, 'rollback')?.reason ?? ''));
+    assert.equal((await result(await push(aPlan(), 'another service'))).status, 'delivered');
+    const blocked = await until(handle, 'blocked');
+    assert.match(blocked.reason ?? '', /could not be merged for too long: waits for a review/);
+    await eventually('people to be told', async () => told.some(({ notice }) => notice.event === 'blocked'));
+    refuses = [];
+    await handle.executeUpdate('retry', { args: [{ by: 'ann', step: 'rollback' }] });
+    assert.equal((await result(handle)).status, 'rolled-back');
   });
 
   it('the health of what is back, or the repository, can be left alone: it is rolled back, and says what was not done', async () => {

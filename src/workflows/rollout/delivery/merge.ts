@@ -93,10 +93,7 @@ async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): P
     }
     showWaiting(open, who === 'person' ? personMerges : reasonOf(state));
     // Checks that never report would be waited for in vain; people take as long as they like.
-    if (who === 'landfall' && Date.now() - backoff.sinceMs >= run.start.plan.decideWithinMs) {
-      const found = `${open.current.url} could not be merged for too long: ${reasonOf(state)}`;
-      throw ApplicationFailure.nonRetryable(found, 'MergeRefused');
-    }
+    if (who === 'landfall' && Date.now() - backoff.sinceMs >= run.start.plan.decideWithinMs) throw tooLong(open, state);
     await backoff.pause();
     decisions.endIfRejected(at);
     lane.endIfSuperseded(stage.name, who === 'person' ? 'its merge' : stage.name);
@@ -107,6 +104,7 @@ async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): P
 async function mergeInTurn(open: OpenProposal): Promise<MergeResult> {
   const { change, name } = open.run.stage;
   const { lane } = open.run;
+  const begunAt = Date.now();
   if (change === undefined) throw ApplicationFailure.nonRetryable(`stage ${name} has no change to merge`, 'MergeRefused');
   for (;;) {
     try {
@@ -116,10 +114,26 @@ async function mergeInTurn(open: OpenProposal): Promise<MergeResult> {
     } finally {
       await lane.releaseMergeTurn(change);
     }
+    await untilNobodyIsMissing(open, begunAt);
   }
 }
 
-/** @returns nothing where it took too long: others have their turn first */
+/** A review, say. Others have their turn meanwhile. @throws ApplicationFailure `MergeRefused` where it takes longer than people have to decide */
+async function untilNobodyIsMissing(open: OpenProposal, sinceMs: number): Promise<void> {
+  const { run, at } = open;
+  const { decideWithinMs } = run.start.plan;
+  const backoff = run.lane.backoff(at.stage, at);
+  for (;;) {
+    const state = await proposalState(run, open.current, backoff);
+    if (state.kind !== 'silent' && (state.kind !== 'open' || !lacksPeople(state))) return;
+    if (Date.now() - sinceMs >= decideWithinMs) throw tooLong(open, state);
+    showWaiting(open, reasonOf(state));
+    await backoff.pause();
+    run.decisions.endIfRejected(at);
+  }
+}
+
+/** @returns nothing where it took too long, or people have to do something: others have their turn first */
 async function tryToMerge(open: OpenProposal): Promise<MergeResult | undefined> {
   const { run, at } = open;
   const { decisions } = run;
@@ -147,6 +161,7 @@ async function tryToMerge(open: OpenProposal): Promise<MergeResult | undefined> 
       }
     }
     showWaiting(open, reason);
+    if (state.kind === 'open' && lacksPeople(state)) return undefined;
     await backoff.pause();
   }
   return undefined;
@@ -165,6 +180,11 @@ function requireOurs({ current }: OpenProposal, { head, failing }: OpenState): v
   }
   if (failing.length === 0) return;
   throw ApplicationFailure.nonRetryable(`failed on ${current.url}: ${failing.join(', ')}`, 'CheckFailed', { failing });
+}
+
+/** All checks have reported, and still it may not be merged. */
+function lacksPeople({ mergeable, pending, queued }: OpenState): boolean {
+  return mergeable === 'waiting' && pending.length === 0 && queued !== 'in-queue';
 }
 
 function isMergeable({ mergeable, pending }: OpenState): boolean {
@@ -186,6 +206,11 @@ async function mergedBySomebody(
   }
   await tidy(input);
   return { kind: 'merged', commit, ...(by !== undefined && { by }) };
+}
+
+function tooLong({ current }: OpenProposal, state: SeenProposal): ApplicationFailure {
+  const found = `${current.url} could not be merged for too long: ${reasonOf(state)}`;
+  return ApplicationFailure.nonRetryable(found, 'MergeRefused');
 }
 
 function showWaiting({ run, at, current }: OpenProposal, reason: string): void {

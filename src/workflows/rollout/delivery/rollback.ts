@@ -1,4 +1,4 @@
-import { ApplicationFailure, log } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, isCancellation, log } from '@temporalio/workflow';
 import { parseReference } from '../../../domain/image-reference.ts';
 import type { Running } from '../../../domain/lane/state.ts';
 import type { RunningImage, StepOutcome } from '../../../domain/outcomes.ts';
@@ -85,13 +85,19 @@ async function repositoryFirst(rollback: Rollback): Promise<RolledBack | undefin
   return reverted && { healthyAt: await watchAgain(rollback, [], reverted.commit), notes: [] };
 }
 
-/** Where the rollback is given up before anything is back, the lane has to know what runs; the digest stays in quarantine. */
+/**
+ * Where the rollback is given up before anything is back, or aborted while it is blocked, the lane has to know what runs; the digest stays in
+ * quarantine.
+ */
 async function untilBack<Result>({ run, running }: Rollback, act: () => Promise<Result>): Promise<Result> {
+  const { name } = run.stage;
   try {
     return await act();
   } catch (error) {
-    if (error instanceof RolloutEnded && error.ending.end === 'failed')
-      await run.lane.reportNotRolledBack(run.stage.name, running);
+    const isGivenUp = error instanceof RolloutEnded && error.ending.end === 'failed';
+    const isBlocked = run.record.blocked().some(({ step, stage }) => step === 'rollback' && stage === name);
+    if (isGivenUp || (isCancellation(error) && isBlocked))
+      await CancellationScope.nonCancellable(() => run.lane.reportNotRolledBack(name, running));
     throw error;
   }
 }
