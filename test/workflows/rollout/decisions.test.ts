@@ -105,6 +105,65 @@ describe('people and a delivery', function () {
     assert.ok((await laneState(plan)).quarantine[digestOf('held')]);
   });
 
+  it('a rejection counts that comes while the last approving review is read, and nothing is merged', async () => {
+    const looks: { let(): void; readonly isLet: Promise<void> }[] = [];
+    await work({
+      async proposalState(input) {
+        const { promise: isLet, resolve: letGo } = Promise.withResolvers<void>();
+        looks.push({ let: letGo, isLet });
+        if (looks.length === 2) await isLet;
+        return await world.activities.proposalState(input);
+      },
+    });
+    const from = [{ name: 'ann', github: 'ann-gh' }];
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ from }) })]);
+    const handle = await push(plan, 'read');
+    const { proposals } = await until(handle, 'waiting');
+    const { branch, head = '' } = proposals.production ?? assert.fail('there is none');
+    world.reviews.set(branch, [{ by: 'ann-gh', state: 'approved', commit: head, at: new Date().toISOString() }]);
+    await handle.signal(progressSignal, { what: 'review submitted' });
+    await eventually('the second look', async () => looks.length === 2);
+    await say(handle, 'reject', { by: 'bob', step: 'approve', reason: 'not this one' });
+    looks[1]?.let();
+    assert.equal((await result(handle)).status, 'rejected');
+    assert.deepEqual(world.stage(plan, 'production').log, []);
+  });
+
+  it('a rejection counts that comes while it is merged: it is taken out again, and never deployed', async () => {
+    const { promise: isLet, resolve: letGo } = Promise.withResolvers<void>();
+    let isHeld = false;
+    let looks = 0;
+    let merges = 0;
+    await work({
+      async proposalState(input) {
+        const state = await world.activities.proposalState(input);
+        looks += 1;
+        // In its merge turn it waits for a moment, so that people are asked.
+        return isHeld && looks === 2 && state.kind === 'open' ? { ...state, mergeable: 'unknown' } : state;
+      },
+      async mergeChange(input) {
+        merges += 1;
+        if (isHeld) await isLet;
+        return await world.activities.mergeChange(input);
+      },
+    });
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await push(plan, 'before'));
+    [isHeld, looks, merges] = [true, 0, 0];
+    const handle = await push(plan, 'held');
+    await eventually('the merge', async () => merges === 1);
+    await when(handle, 'to wait', ({ steps }) => steps.some((each) => each.step === 'merge' && each.status === 'waiting'));
+    await say(handle, 'reject', { by: 'bob', step: 'merge', reason: 'not this one' });
+    letGo();
+    const state = await result(handle);
+    assert.equal(state.status, 'rolled-back', state.reason);
+    assert.match(state.reason ?? '', /rejected by bob.*not this one/);
+    const { log, containers } = world.stage(plan, 'production');
+    assert.deepEqual([...containers.values()], [digestOf('before')]);
+    assert.ok(!log.includes(`deploy web ${digestOf('held').slice(7, 19)}`), log.join(', '));
+    assert.ok(log.includes('merge of the revert'), log.join(', '));
+  });
+
   it('a rejection is heard while somebody else merges into the same base', async () => {
     await work();
     const change = { ...stageOf('x').change, repository: 'team/busy' } as NonNullable<StagePlan['change']>;

@@ -504,6 +504,22 @@ describe('the delivery of a stage', function () {
     assert.match(closed.reason ?? '', /was closed by grace/);
   });
 
+  it('brings back what ran when a person merged, and not what ran when it was proposed', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, merge: 'manual' })]);
+    const { containers } = world.stage(plan, 'production');
+    containers.set('web', digestOf('then'));
+    world.bad.add(digestOf('ill'));
+    const handle = await begin(plan, 'ill');
+    await until(handle, 'waiting');
+    containers.set('web', digestOf('mended by hand'));
+    world.mergedByHand.set(`landfall/${plan.service}-production`, 'octocat');
+    await handle.signal(progressSignal, { what: 'pull_request closed' });
+    const state = await result(handle);
+    assert.equal(state.status, 'rolled-back', state.reason);
+    assert.deepEqual([...containers.values()], [digestOf('mended by hand')]);
+  });
+
   it('is blocked by a failing required check, which it names, and goes on after a retry', async () => {
     await work();
     const plan = aPlan([stageOf('production', delivered)]);

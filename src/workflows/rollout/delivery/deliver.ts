@@ -7,7 +7,7 @@ import type { Allowed, StageOutcome } from '../lane-client.ts';
 import type { StepAt } from '../record.ts';
 import { dispatch } from '../steps/propose.ts';
 import { onHost } from '../steps/proxies.ts';
-import { NotHealthy, OtherChangesConsent, type StageRun, type StepRules, takeStep } from '../steps/take-step.ts';
+import { NotHealthy, OtherChangesConsent, rejectedIn, type StageRun, type StepRules, takeStep } from '../steps/take-step.ts';
 import { OpenProposal } from './merge.ts';
 import { discardPrevious, rollBack } from './rollback.ts';
 
@@ -59,6 +59,7 @@ export async function deliver(delivery: StageDelivery, need: Exclude<Need, 'noth
   const along = running.cameAlong;
   record.notify('deploying', { stage: stage.name, ...(along !== undefined && { reason: `besides the image: ${along}` }) });
   try {
+    throwIfRejected(run);
     await deployAndWatch(run, changed);
   } catch (error) {
     if (!(error instanceof NotHealthy)) throw error;
@@ -74,6 +75,12 @@ export async function deliver(delivery: StageDelivery, need: Exclude<Need, 'noth
   const isWatched = stage.watch !== undefined && !record.isWaived(run.at('watch'));
   record.notify('healthy', { stage: stage.name, ...(!isWatched && { watched: false as const }) });
   return 'reached';
+}
+
+/** Somebody said no while it was being merged: that is undone. @throws NotHealthy */
+function throwIfRejected({ decisions, at }: StageRun): void {
+  const made = decisions.isRejected(at('merge')) ? decisions.take(at('merge')) : undefined;
+  if (made !== undefined) throw rejectedIn(made);
 }
 
 /** What the lane remembers of the stage from now on: what it runs, and all that it takes to roll it back. */
@@ -126,12 +133,16 @@ async function withoutMerge(run: StageRun): Promise<StageChange | 'skipped'> {
   return !isSent && isDispatchOnly(run.stage) ? 'skipped' : { ...opened, consent };
 }
 
-/** A person merges when they like, so the snapshot is taken before they can. */
+/**
+ * A person merges when they like, so the snapshot is taken before they can; and once more where nothing happens to the stage by the merge alone,
+ * as it may have been days.
+ */
 async function mergedByPerson(run: StageRun, open: OpenProposal): Promise<StageChange> {
   const consent = new OtherChangesConsent();
-  const before = await snapshot(run, 'merge', consent);
+  const early = await snapshot(run, 'merge', consent);
   const merged = await open.untilMergeable('person');
   const allowed = await run.lane.beginChange(run.stage);
+  const before = run.stage.deploy?.host === undefined ? early : await snapshot(run, 'deploy', consent);
   return { allowed, before, consent, merged: { commit: merged?.commit ?? open.current.head, proposal: open.current } };
 }
 

@@ -101,6 +101,7 @@ async function untilApproved(
   const backoff = lane.backoff(stage, at);
   for (let isNotified = false; ; isNotified = true) {
     const remarks = await takeReviews(run, proposal, open, backoff);
+    decisions.endIfRejected(at);
     if (given.length >= plan.required) return { kind: 'ready' };
     // After the reviews were read: one that was given in time counts, also where no webhook told of it.
     if (Date.now() >= deadline) endExpired(open);

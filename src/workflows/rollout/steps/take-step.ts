@@ -238,9 +238,14 @@ async function decided(run: StepTerms, at: StepAt, rules: StepRules): Promise<Sk
   if (verb === 'retry') return undefined;
   if (verb === 'renew') return await renewed(run, at, rules, made);
   if (verb === 'skip') return { kind: 'skipped', by: made.by, reason };
-  if (rejection === 'unhealthy') throw new NotHealthy(`rejected by ${made.by}${reason && `: ${reason}`}`, { by: made.by });
+  if (rejection === 'unhealthy') throw rejectedIn(made);
   if (rejection === undefined) return endRejected(at, made);
   return endRollout({ end: 'failed', reason: `the rollback of ${at.stage} was given up by ${made.by}: ${reason}` });
+}
+
+/** An operator's no to an image that is in its stage. */
+export function rejectedIn({ by, reason }: MadeDecision): NotHealthy {
+  return new NotHealthy(`rejected by ${by}${reason && `: ${reason}`}`, { by });
 }
 
 /** Ends the run, which then begins anew with what the configuration has for it now; where that is nothing, the step stays blocked. */
