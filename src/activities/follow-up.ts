@@ -6,6 +6,7 @@ import { progressSignal } from '../contracts/messages.ts';
 import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../contracts/start-options.ts';
 import { pushFor } from '../domain/image-push.ts';
 import type { RolloutRun } from '../domain/lane/state.ts';
+import { withOnly } from '../domain/plan.ts';
 import { ifKnown } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
 
@@ -15,7 +16,8 @@ const nudgedAtOnce = 20;
 /** What workflows ask of Temporal itself. */
 export function createFollowUps({
   client,
-}: Pick<Dependencies, 'client'>): FollowUpActivities & Pick<ResolveActivities, 'startRollouts'> {
+  plansFor,
+}: Pick<Dependencies, 'client' | 'plansFor'>): FollowUpActivities & Pick<ResolveActivities, 'startRollouts'> {
   const { workflow: workflows } = client;
   return {
     /** Starts the rollouts of what a look-up found; those that run already go on, but for the one that asked and is about to end. */
@@ -37,8 +39,13 @@ export function createFollowUps({
       if (before?.memo?.at !== start.at) await workflows.start('rollback', rollbackStartOptions(start));
     },
 
+    /** By the configuration of now, as every rollout that begins; the lane knows the plan that brought the last image there. */
     async startPromotion(start) {
-      await workflows.start('rollout', rolloutStartOptions(start));
+      const { plan: last, image } = start;
+      const now = plansFor(image.repository, image.tag).find(({ service }) => service === last.service);
+      const names = last.stages.map(({ name }) => name);
+      const plan = (now && withOnly(now, names)) ?? last;
+      await workflows.start('rollout', rolloutStartOptions({ ...start, plan }));
     },
 
     /** Rollouts that end meanwhile, or that the list does not show yet, look by themselves. */

@@ -283,6 +283,12 @@ export interface DispatchPlan {
   readonly per?: 'tag' | 'push';
 }
 
+/** With the stages of these names alone; undefined where it has none of them. */
+export function withOnly(plan: Plan, names: readonly string[]): Plan | undefined {
+  const stages = plan.stages.filter(({ name }) => names.includes(name));
+  return stages.length === 0 ? undefined : { ...plan, stages };
+}
+
 /** The dispatch of a service that has its pushes passed on as they come, in place of rollouts. */
 export function dispatchOfPush(plan: { readonly stages: readonly Pick<StagePlan, 'dispatch'>[] }): DispatchPlan | undefined {
   return plan.stages.find(({ dispatch }) => dispatch?.per === 'push')?.dispatch;

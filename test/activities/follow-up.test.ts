@@ -4,7 +4,7 @@ import type { RolloutStart } from '../../src/contracts/messages.ts';
 import { rolloutId } from '../../src/contracts/start-options.ts';
 import { runActivity } from '../support/activity.ts';
 import { rolloutOf, runningOf } from '../support/lane-moves.ts';
-import { imageOf, planOf, pushOf } from '../support/plans.ts';
+import { imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { endSignal, heardQuery, inputQuery } from '../support/stand-in-workflows.ts';
 import { laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
@@ -78,6 +78,29 @@ describe('what a lane starts', function () {
     assert.equal(await runOf(rolloutId(plan.service, image)), first);
   });
 
+  it('promotes by the configuration of now, to the stage that was meant alone, and by the last plan where it has nothing for it', async () => {
+    const approval = { ...{ from: [{ name: 'ann' }], required: 1, withinMs: 1_000 }, selfApproval: true, verified: true };
+    const [last, now] = [
+      planOf({ service: 'replanned', stages: [stageOf('production')] }),
+      planOf({ service: 'replanned', stages: [stageOf('staging'), stageOf('production', { approval })] }),
+    ];
+    for (const [word, plans, expected] of [
+      ['known', [planOf(), now], [now.stages[1]]],
+      ['not followed', [], last.stages],
+      ['without the stage', [{ ...now, stages: now.stages.slice(0, 1) }], last.stages],
+    ] as const) {
+      const { startPromotion } = createFollowUps({ client: temporal.client, plansFor: () => plans });
+      const image = imageOf(last, word);
+      await runActivity(startPromotion, {
+        ...{ plan: last, image, push: pushOf(image) },
+        manual: true,
+        promotion: { by: 'ann' },
+      });
+      const start = (await temporal.client.workflow.getHandle(rolloutId(last.service, image)).query(inputQuery)) as RolloutStart;
+      assert.deepEqual(start.plan.stages, expected, word);
+    }
+  });
+
   it('wakes rollouts that wait, and only those', async () => {
     const { nudgeWaiting } = laneActivities(temporal);
     const waiting = await Promise.all(
@@ -102,7 +125,10 @@ describe('what a lane starts', function () {
       throw new Error('the list broke off');
     }
     const workflow = Object.create(client.workflow, { list: { value: list } });
-    const { nudgeWaiting } = createFollowUps({ client: Object.create(client, { workflow: { value: workflow } }) });
+    const { nudgeWaiting } = createFollowUps({
+      client: Object.create(client, { workflow: { value: workflow } }),
+      plansFor: () => [],
+    });
     await assert.rejects(runActivity(nudgeWaiting, { what: 'the line was resumed' }), /the list broke off/);
   });
 });

@@ -27,7 +27,7 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
   const current = (plan: Plan, tag: string): Digest | undefined => tags.get(`${plan.repository}:${tag}`);
   return {
     ...createLaneCalls({ client }),
-    ...createFollowUps({ client }),
+    ...createFollowUps({ client, plansFor: () => [] }),
     ...fakeDelivery().activities,
     ...fakeBuilds(),
     planNow: async () => undefined,
