@@ -12,23 +12,39 @@ export type OwnStage = (input: StageStepInput) => StagePlan | undefined;
 
 /**
  * The activities of a machine that only deploys. It does what its own file says of a stage, whoever asks: a process elsewhere that was taken
- * over, and has Landfall's key, chooses neither the folder, nor the container, nor a command that runs here.
+ * over, and has Landfall's key, chooses neither the folder, nor the container, nor a command that runs here. A rollback is of an earlier plan,
+ * and has to go on although the file has other probes, or another time-out, by now: it is done by those.
  */
 export function asOwnFileSays(host: string, activities: HostActivities, ownStage: OwnStage): HostActivities {
-  const checked = answering(async (input: StageStepInput) => {
-    const problem = problemOf(input, host, ownStage(input));
-    if (problem === undefined) return undefined;
+  const refuse = (problem: string): never => {
     throw new Refusal(
       'DeployRefused',
       `host ${host} does what its own landfall.yaml says, and ${problem}: bring the file of the host up to date, which is read again by itself, ` +
         'then retry; if the rollout is what is out of date, abort it and trigger the image anew',
     );
+  };
+  const checked = answering(async (input: StageStepInput) => {
+    const own = ownStage(input);
+    const others = othersIn(input, own);
+    const problem = placeProblemOf(input, host, own) ?? (others.length > 0 && othersText(input, others));
+    return problem ? refuse(problem) : undefined;
   });
   const onceChecked = onlyAfter(checked);
+  const byOwnFile = answering(async (input: RollBackInput) => {
+    const own = ownStage(input);
+    const { deploy } = input.stage;
+    const problem = placeProblemOf(input, host, own);
+    if (problem !== undefined || deploy === undefined || own?.deploy === undefined)
+      return refuse(problem ?? 'that has no deploy');
+    const { settings } = own.deploy;
+    const others = otherSettings(deploy, own.deploy).filter((key) => key !== `${deploy.kind}.timeoutMs`);
+    if (others.length > 0) return refuse(othersText(input, others));
+    return await activities.rollBackStage({ ...input, stage: { ...input.stage, deploy: { ...deploy, settings } } });
+  });
   return {
     snapshotStage: onceChecked(activities.snapshotStage),
     deployStage: onceChecked(activities.deployStage),
-    rollBackStage: onceChecked(activities.rollBackStage),
+    rollBackStage: byOwnFile,
     discardPrevious: onceChecked(activities.discardPrevious),
     watchStage: onceChecked(activities.watchStage),
   };
@@ -70,17 +86,28 @@ function onlyAfter<Checked>(check: (input: Checked) => Promise<unknown>) {
     };
 }
 
+type RollBackInput = Parameters<HostActivities['rollBackStage']>[0];
+
+const nameOf = ({ plan, image, stage }: StageStepInput): string => `stage ${stage.name} of ${plan.service} (${image.repository})`;
+
 /** As a part of a sentence. Values stay out of it: it is about the file, where they can be read. */
-function problemOf({ plan, image, stage }: StageStepInput, host: string, own: StagePlan | undefined): string | undefined {
-  const named = `stage ${stage.name} of ${plan.service} (${image.repository})`;
+function placeProblemOf(input: StageStepInput, host: string, own: StagePlan | undefined): string | undefined {
+  const { stage } = input;
+  const named = nameOf(input);
   if (own?.deploy === undefined) return `that has no deploy for ${named}`;
   if (own.deploy.host !== host) return `that has ${named} deployed elsewhere`;
   if (stage.deploy?.kind !== own.deploy.kind) return `that has ${named} deployed by ${own.deploy.kind}`;
-  const others = [
-    ...otherSettings(stage.deploy, own.deploy),
-    ...(sameJson(stage.watch?.probes ?? [], own.watch?.probes ?? []) ? [] : ['probes of watch']),
-  ];
-  return others.length === 0 ? undefined : `that has for ${named} another ${others.join(', another ')}`;
+  return undefined;
+}
+
+function othersIn({ stage }: StageStepInput, own: StagePlan | undefined): string[] {
+  if (stage.deploy === undefined || own?.deploy === undefined) return [];
+  const areSame = sameJson(stage.watch?.probes ?? [], own.watch?.probes ?? []);
+  return [...otherSettings(stage.deploy, own.deploy), ...(areSame ? [] : ['probes of watch'])];
+}
+
+function othersText(input: StageStepInput, others: readonly string[]): string {
+  return `that has for ${nameOf(input)} another ${others.join(', another ')}`;
 }
 
 /** The same of a build. */

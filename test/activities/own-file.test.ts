@@ -43,9 +43,9 @@ describe('a host that only deploys', () => {
   }
 
   /** What each of the activities says to it. */
-  async function saidTo(input: StageStepInput): Promise<string> {
+  async function saidTo(input: StageStepInput, asked: readonly (typeof types)[number][] = types): Promise<string> {
     const said = new Set<string>();
-    for (const type of types) {
+    for (const type of asked) {
       const activity = host[type] as (input: StageStepInput) => Promise<unknown>;
       const failure = await failureOf(runActivity(activity, input));
       said.add(`${failure.type}: ${failure.message}`);
@@ -81,8 +81,6 @@ describe('a host that only deploys', () => {
       inputOf('ghcr.io/team/web', withSettings({ project: 'p' })),
       /another compose\.project:/,
     ],
-    ['another command', inputOf('ghcr.io/team/web', withProbes(command)), /another probes of watch:/],
-    ['a stage that has no probes any more', inputOf('ghcr.io/team/web', withProbes()), /another probes of watch:/],
     ['another container', inputOf('ghcr.io/tools/cron', withSettings({ containers: ['db'] })), /another docker\.containers:/],
     ['another kind of deploy', inputOf('ghcr.io/team/web', withDeploy({ kind: 'docker' })), /deployed by compose:/],
     ['a stage without a deploy', inputOf('ghcr.io/team/web', ({ deploy: _, ...stage }) => stage), /deployed by compose:/],
@@ -100,6 +98,26 @@ describe('a host that only deploys', () => {
       /no deploy for stage production of web \(ghcr\.io\/evil\/web\):/,
     ],
   ];
+  const earlier: readonly [string, StageStepInput, RegExp][] = [
+    ['another command', inputOf('ghcr.io/team/web', withProbes(command)), /another probes of watch:/],
+    ['a stage that has no probes any more', inputOf('ghcr.io/team/web', withProbes()), /another probes of watch:/],
+    ['another time-out', inputOf('ghcr.io/team/web', withSettings({ timeoutMs: 1 })), /another compose\.timeoutMs:/],
+  ];
+  for (const [what, input, pattern] of earlier)
+    it(`refuses ${what} for all but a rollback, which it does by its own file`, async () => {
+      const others = types.filter((type) => type !== 'rollBackStage');
+      assert.match(await saidTo(input, others), pattern);
+      const asked: StageStepInput[] = [];
+      const rollBackStage = async (back: StageStepInput): Promise<never> => {
+        asked.push(back);
+        return await act();
+      };
+      const said = asOwnFileSays('web-1', { ...worked, rollBackStage }, ({ image, plan, stage }) =>
+        stageOf(own, image, plan.service, stage.name),
+      );
+      await assert.rejects(runActivity(said.rollBackStage, { ...input, turn: 1, before: [] }), /the work itself/);
+      assert.deepEqual(asked[0]?.stage.deploy?.settings, inputOf('ghcr.io/team/web').stage.deploy?.settings);
+    });
   for (const [what, input, pattern] of refused)
     it(`refuses ${what}, and says what to do`, async () => {
       const said = await saidTo(input);
