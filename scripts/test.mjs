@@ -210,7 +210,10 @@ async function runInLanes(grounds, { files, always, nodeOptions, mocha, isWhole,
   const done = await runLanes(works, grounds, context);
   if (writesTimes && isWhole) writeTimes(done);
   const minutes = (performance.now() - begunAt) / 60_000;
-  return report(done, works, isLimited ? slowness(minutes, (before + (await machinePace())) / 2) : undefined);
+  if (!isLimited) return report(done, works, undefined);
+  const pace = (before + (await machinePace())) / 2;
+  say(`the tests took ${minutes.toFixed(1)} min; ${paceText(pace)}`);
+  return report(done, works, slowness(minutes, pace));
 }
 
 /**
@@ -219,11 +222,13 @@ async function runInLanes(grounds, { files, always, nodeOptions, mocha, isWhole,
  * @returns {string | undefined} what is wrong with that
  */
 export function slowness(minutes, pace) {
-  const longest = longestMinutes * pace;
+  const longest = longestMinutes * Math.max(1, pace);
   if (minutes <= longest) return undefined;
-  const machine = `the machine takes ${pace.toFixed(1)} times as long as usual`;
-  return `  the tests took ${minutes.toFixed(1)} min, expected at most ${longest.toFixed(1)} (${machine}): see the slowest files above`;
+  return `  the tests took ${minutes.toFixed(1)} min, expected at most ${longest.toFixed(1)} (${paceText(pace)}): see the slowest files above`;
 }
+
+/** @param {number} pace */
+const paceText = (pace) => `the machine takes ${pace.toFixed(1)} times as long as usual`;
 
 /**
  * Every file once, on the current engine where there are both and it uses one; some also on the other.

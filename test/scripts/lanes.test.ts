@@ -329,6 +329,7 @@ describe('what a run of the tests is made of', () => {
 
   it('too slow from forty minutes on, or later where the machine is slower', () => {
     assert.equal(slowness(39.9, 1), undefined);
+    assert.equal(slowness(39.9, 0.5), undefined);
     assert.match(slowness(40.1, 1) ?? '', /took 40\.1 min, expected at most 40\.0 /);
     assert.equal(slowness(59.9, 1.5), undefined);
     assert.match(slowness(60.1, 1.5) ?? '', /at most 60\.0 \(the machine takes 1\.5 times as long as usual\)/);
