@@ -31,5 +31,7 @@ export interface PageDependencies {
   readonly ownUrl: () => string | undefined;
   /** Who asks, or why nobody is known: then they have to log in. */
   readonly viewerOf: (context: Context) => Promise<Viewer | UnknownViewer>;
+  /** Whether who asked this may look still. Of the answer, which has begun, nothing is touched: no login is prolonged. */
+  readonly mayLookNow: (request: IncomingMessage) => Promise<boolean>;
   readonly loginWays: () => LoginWays;
 }

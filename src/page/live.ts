@@ -48,6 +48,19 @@ export function createLive({ look, log, ...options }: LiveOptions) {
     topic.timer = setTimeout(() => void watch(name, topic), Math.max(everyMs, Date.now() - begunAt));
   };
 
+  /** A login ends while a page is open, by its time or because it was ended for all. Where nobody can tell now, the next beat asks again. */
+  const beat = async (name: string, stream: ServerResponse, mayLook: () => Promise<boolean>): Promise<void> => {
+    try {
+      if (!(await mayLook())) return void stream.end();
+    } catch (error) {
+      log.debug(
+        { topic: name, reason: messageOf(error) },
+        'a page stays open, and nobody can tell whether who looks at it may still',
+      );
+    }
+    send(stream, ':\n\n');
+  };
+
   const join = (name: string, stream: ServerResponse, mayLook: () => Promise<boolean>): boolean => {
     if (isStopped || count >= mostStreams) return false;
     count += 1;
@@ -55,7 +68,7 @@ export function createLive({ look, log, ...options }: LiveOptions) {
     const known = topics.get(name);
     const topic: Topic = known ?? { streams: new Set(), version: undefined, timer: undefined };
     topic.streams.add(stream);
-    const heartbeat = setInterval(() => void beat(stream, mayLook), heartbeatMs);
+    const heartbeat = setInterval(() => void beat(name, stream, mayLook), heartbeatMs);
     stream.once('close', () => {
       count -= 1;
       clearInterval(heartbeat);
@@ -104,12 +117,6 @@ function begin(stream: ServerResponse): void {
   });
   // A browser comes back by itself, not at once with all the others.
   stream.write(`retry: ${2_000 + Math.floor(Math.random() * 2_000)}\n\n`);
-}
-
-/** A login ends while a page is open, by its time or because it was ended for all. */
-async function beat(stream: ServerResponse, mayLook: () => Promise<boolean>): Promise<void> {
-  if (await mayLook().catch(() => false)) send(stream, ':\n\n');
-  else stream.end();
 }
 
 function change(topic: Topic, version: string): void {

@@ -131,10 +131,9 @@ function recordingRefusals({ context, view, audit }: ButtonRequest, fields: Form
   }
 }
 
-function addLive(router: Router, { viewerOf }: PageDependencies, live: Live): void {
+function addLive(router: Router, { viewerOf, mayLookNow }: PageDependencies, live: Live): void {
   router.get('/live', async (context) => {
-    const mayLook = async () => !('refused' in (await viewerOf(context)));
-    if (!(await mayLook())) throw new Problem(401, 'unauthenticated', 'Log in first.');
+    if ('refused' in (await viewerOf(context))) throw new Problem(401, 'unauthenticated', 'Log in first.');
     const topic = topicOf(context);
     if (topic === undefined) throw new Problem(400, 'malformed', 'Expected of=all, or the id of a rollout.');
     // A stream without a body would never end.
@@ -144,7 +143,7 @@ function addLive(router: Router, { viewerOf }: PageDependencies, live: Live): vo
       return;
     }
     context.req.setTimeout(0);
-    if (!live.join(topic, context.res, mayLook))
+    if (!live.join(topic, context.res, () => mayLookNow(context.req)))
       throw new Problem(503, 'unavailable', 'Too many pages are open, or Landfall ends: it is asked again.');
     context.respond = false;
   });

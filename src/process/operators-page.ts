@@ -27,9 +27,12 @@ export function createOperatorsPage(
   explain: (input: ExplanationInput) => Promise<ImageExplanation>,
 ): Page {
   const { file } = current.configuration;
+  const whoAsks = createWhoAsks(people);
   const linkTo = (id: string) => `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`;
   return createPage({
-    ...{ client, log: people.log, audit: people.audit, baseOf: people.baseOf, viewerOf: viewers(people) },
+    ...{ client, log: people.log, audit: people.audit, baseOf: people.baseOf },
+    viewerOf: viewers(whoAsks, people.sessions),
+    mayLookNow: async (request) => !('refused' in (await whoAsks(request))),
     ownUrl: () => current.configuration.login.url,
     loginWays: () => {
       const { operators, login } = current.configuration;
@@ -49,13 +52,15 @@ export function createOperatorsPage(
 }
 
 /** As the API knows people. */
-function viewers(people: AskerDependencies): (context: Context) => Promise<Viewer | UnknownViewer> {
-  const whoAsks = createWhoAsks(people);
+function viewers(
+  whoAsks: ReturnType<typeof createWhoAsks>,
+  sessions: AskerDependencies['sessions'],
+): (context: Context) => Promise<Viewer | UnknownViewer> {
   return async ({ req, res, method }) => {
     const asker = await whoAsks(req);
     if ('refused' in asker) return asker;
     const { name, way, actor, roles, byCookie } = asker;
-    if (byCookie && method === 'GET') await people.sessions.keep(req, res);
+    if (byCookie && method === 'GET') await sessions.keep(req, res);
     const mayOperate = roles.includes('operate');
     return {
       actor,

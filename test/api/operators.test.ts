@@ -413,6 +413,24 @@ describe("the operators' API", function () {
       assert.equal(await statusOf(cookie, over), 401);
     });
 
+    it('an open page is told of changes until the login is over, also when a page would prolong it', async () => {
+      const lasting = (session: string) => `${operators}login: { key: env:LOGIN_KEY, session: ${session} }\n`;
+      const own = await listen(lasting('1h'));
+      const Cookie = cookieOf((await logIn(tokens.ben, own)).set);
+      // Less than half of it is left.
+      own.configure(lasting('10h'));
+      mock.timers.enable({ apis: ['setInterval'] });
+      const stream = await openStream(`${own.url}/live?of=all`, { Cookie });
+      mock.timers.tick(15_000);
+      await Promise.race([stream.until(/^:$/m), stream.ended]);
+      mock.timers.tick(15_000);
+      await Promise.race([stream.until(/^:$.*^:$/ms), stream.ended.then((text) => assert.fail(`it ended: ${text}`))]);
+      own.configure(`${operators}login: { key: env:LOGIN_KEY, notBefore: 2099-01-01T00:00:00Z }\n`);
+      mock.timers.tick(15_000);
+      mock.timers.reset();
+      await stream.ended;
+    });
+
     it('under https a cookie is for this host alone', async () => {
       const secure = await listen(`${operators}login: { url: "https://landfall.example" }\n`);
       assert.match((await logIn(tokens.ann, secure)).set, /^__Host-landfall=[\w-]+; Path=\/; HttpOnly; Secure; SameSite=Strict/);
@@ -781,9 +799,13 @@ function serviceOf(rollout: string): string {
 
 /** A stream of events, and what came by it. */
 async function listenTo(api: OperatorListener, token: string, lastEventId?: string) {
-  const controller = new AbortController();
   const headers = { Authorization: `Bearer ${token}`, ...(lastEventId !== undefined && { 'Last-Event-ID': lastEventId }) };
-  const response = await fetch(`${api.url}/api/v1/events`, { headers, signal: controller.signal });
+  return await openStream(`${api.url}/api/v1/events`, headers);
+}
+
+async function openStream(url: string, headers: Record<string, string>) {
+  const controller = new AbortController();
+  const response = await fetch(url, { headers, signal: controller.signal });
   assert.equal(response.headers.get('content-type'), 'text/event-stream');
   let text = '';
   const reading = (async () => {

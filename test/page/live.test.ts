@@ -82,18 +82,16 @@ describe('the streams of open pages', () => {
     await page.close();
   });
 
-  for (const [what, answer] of [
-    ['whoever looks is logged out', false],
-    ['nobody can say who looks', new Error('the key cannot be read')],
-  ] as const) {
-    it(`end when ${what}`, async () => {
-      const page = await open(`${url}/all`);
-      await eventually('it to be told', async () => page.versions.length === 1 || undefined);
-      mayLook = answer;
-      await page.ended;
-      await eventually('the stream to be gone', async () => live.streams() === 0 || undefined);
-    });
-  }
+  it('end when whoever looks is logged out, and not while nobody can tell', async () => {
+    const page = await open(`${url}/all`);
+    await eventually('it to be told', async () => page.versions.length === 1 || undefined);
+    mayLook = new Error('the key cannot be read');
+    const before = page.beats();
+    await eventually('signs of life', async () => page.beats() > before + 2 || undefined);
+    mayLook = false;
+    await page.ended;
+    await eventually('the stream to be gone', async () => live.streams() === 0 || undefined);
+  });
 
   it('are not more than there is room for, and end when Landfall does', async () => {
     const pages = await Promise.all(Array.from({ length: 101 }, () => open(`${url}/all`)));
@@ -107,6 +105,9 @@ describe('the streams of open pages', () => {
 describe('an open page', () => {
   let now = 'first';
   let isRefused = false;
+  let isFull = false;
+  let asked = { page: 0, stream: 0 };
+  let url: string;
   let live: Live;
   let browser: Browser;
   let page: Page;
@@ -116,9 +117,14 @@ describe('an open page', () => {
     live = createLive({ look: async () => now, everyMs: 20, log: silentLogging().log });
     const server = createServer((request, response) => {
       const { pathname } = new URL(request.url ?? '', 'http://landfall');
-      if (pathname === '/live') return void (live.join('all', response, async () => true) || response.writeHead(503).end());
+      if (pathname === '/live') {
+        asked.stream += 1;
+        const isTaken = !isFull && live.join('all', response, async () => true);
+        return void (isTaken || response.writeHead(503).end());
+      }
       if (pathname.endsWith(islandFile.name))
         return void response.writeHead(200, { 'Content-Type': islandFile.type }).end(islandFile.text);
+      asked.page += 1;
       const content = { title: 'T', readAt: new Date().toISOString(), readFrom: 'a test', body: [h('h1', null, now)] };
       const text = pageText(view, { ...content, live: { topic: 'all', version: versionOf(now) } });
       response.writeHead(isRefused ? 503 : 200, { 'Content-Type': 'text/html' }).end(text);
@@ -126,7 +132,8 @@ describe('an open page', () => {
     await once(server, 'listening');
     browser = await startBrowser();
     page = await browser.newPage();
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    await page.goto(url);
     stop = async () => {
       live.stop();
       server.closeAllConnections();
@@ -139,6 +146,13 @@ describe('an open page', () => {
     await stop?.();
   });
 
+  /** Its stream ends, and begins anew. */
+  const hideAndShow = async (shown: Page): Promise<void> => {
+    for (const turn of [true, false])
+      await shown.evaluate(
+        `Object.defineProperty(document, 'hidden', { value: ${turn}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`,
+      );
+  };
   const says = (state: string) => page.locator(`#live[data-state=${state}]`).waitFor();
   const shows = (text: string) => page.locator('h1').getByText(text, { exact: true }).waitFor();
 
@@ -156,10 +170,7 @@ describe('an open page', () => {
     await shows('second');
     // The server is itself again, and nothing changes any more: the stream, when it is back, tells what it told before.
     isRefused = false;
-    for (const turn of [true, false])
-      await page.evaluate(
-        `Object.defineProperty(document, 'hidden', { value: ${turn}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`,
-      );
+    await hideAndShow(page);
     await shows('third');
     await says('live');
     isRefused = true;
@@ -168,6 +179,33 @@ describe('an open page', () => {
     isRefused = false;
     await shows('fourth');
     await says('live');
+  });
+
+  it('is not asked for all the time while there is no room for its stream', async () => {
+    const other = await browser.newPage();
+    await other.clock.install();
+    await other.goto(url);
+    await other.locator('#live[data-state=live]').waitFor();
+    isFull = true;
+    asked = { page: 0, stream: 0 };
+    await hideAndShow(other);
+    await eventually('the stream to be asked for some times', async () => {
+      await other.clock.runFor(500);
+      return asked.stream === 4 || undefined;
+    });
+    assert.equal(asked.page, 1);
+    // The login may be over by now.
+    await other.clock.runFor(60_000);
+    await eventually('the page to be asked for', async () => {
+      await other.clock.runFor(500);
+      return asked.page === 2 || undefined;
+    });
+    isFull = false;
+    await eventually('it to be told again', async () => {
+      await other.clock.runFor(500);
+      return (await other.locator('#live[data-state=live]').count()) || undefined;
+    });
+    await other.close();
   });
 });
 
@@ -204,8 +242,8 @@ async function open(address: string) {
   const response = await fetch(address, { signal: stop.signal });
   assert.equal(response.headers.get('content-type'), 'text/event-stream');
   const versions: string[] = [];
+  let text = '';
   const read = async (): Promise<void> => {
-    let text = '';
     try {
       for await (const chunk of response.body ?? []) {
         text += Buffer.from(chunk).toString();
@@ -224,5 +262,5 @@ async function open(address: string) {
     stop.abort();
     await ended;
   };
-  return { versions, ended, close };
+  return { versions, beats: () => text.split('\n:\n').length - 1, ended, close };
 }

@@ -20,6 +20,8 @@ function live(main: HTMLElement): void {
   let isAsking = false;
   let asksAgain = false;
   let later: ReturnType<typeof setTimeout> | undefined;
+  /** When the page was asked for because its stream was refused, since that told something last. */
+  let refusedAt = Number.NEGATIVE_INFINITY;
   const content = document.createElement('div');
   content.className = 'content';
   content.append(...main.childNodes);
@@ -67,6 +69,7 @@ function live(main: HTMLElement): void {
     if (source !== undefined || document.hidden) return;
     source = new EventSource(`${stream}?of=${encodeURIComponent(topic)}`);
     source.addEventListener('version', ({ data }: MessageEvent<string>) => {
+      refusedAt = Number.NEGATIVE_INFINITY;
       told = data === 'away' ? undefined : data;
       if (told === undefined) return say('away');
       shown ??= data;
@@ -76,13 +79,19 @@ function live(main: HTMLElement): void {
     source.addEventListener('error', () => {
       told = undefined;
       say('away');
-      // A browser gives up after an answer that is no stream. Where the login is over, the page itself leads to it.
+      // A browser gives up after an answer that is no stream.
       if (source?.readyState === EventSource.CLOSED) {
         close();
-        void refresh();
+        askRefused();
         setTimeout(open, 5_000);
       }
     });
+  };
+  /** Where the login is over, the page itself leads to it. Where there is no room for the stream, as little as can be is asked for. */
+  const askRefused = (): void => {
+    if (Date.now() - refusedAt < 60_000) return;
+    refusedAt = Date.now();
+    void refresh();
   };
   const close = (): void => {
     source?.close();
