@@ -62,6 +62,8 @@ export function createLive({ look, log, ...options }: LiveOptions) {
   };
 
   const join = (name: string, stream: ServerResponse, mayLook: () => Promise<boolean>): boolean => {
+    // Whoever left while it was looked up who they are: their end has been told already, and is not told again.
+    if (stream.closed || stream.destroyed) return true;
     if (isStopped || count >= mostStreams) return false;
     count += 1;
     begin(stream);
@@ -97,7 +99,7 @@ export function createLive({ look, log, ...options }: LiveOptions) {
 
   return {
     /**
-     * Tells a page from now on, for as long as it may look.
+     * Tells a page from now on, for as long as it may look; nothing to whoever has left.
      * @returns false where too many look, or the process ends
      */
     join,

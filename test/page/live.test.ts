@@ -36,7 +36,10 @@ describe('the streams of open pages', () => {
         if (mayLook instanceof Error) throw mayLook;
         return mayLook;
       };
-      if (!live.join(request.url ?? '', response, stillMayLook)) response.writeHead(503).end();
+      const join = () => void (live.join(request.url ?? '', response, stillMayLook) || response.writeHead(503).end());
+      // As when it takes long to tell who looks.
+      if (request.url === '/left') response.once('close', join);
+      else join();
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -68,6 +71,18 @@ describe('the streams of open pages', () => {
     const before = looks.length;
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(looks.length, before);
+  });
+
+  it('are none of those who left before they began', async () => {
+    const leaves = new AbortController();
+    const answer = fetch(`${url}/left`, { signal: leaves.signal });
+    const page = await open(`${url}/all`);
+    leaves.abort();
+    await assert.rejects(answer, { name: 'AbortError' });
+    const before = looks.length;
+    await eventually('further looks', async () => looks.length > before + 5 || undefined);
+    assert.deepEqual([live.streams(), looks.includes('/left')], [1, false]);
+    await page.close();
   });
 
   it('say when nothing can be read, and when it can again', async () => {
