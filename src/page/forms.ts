@@ -1,11 +1,19 @@
 import type { OpenQuestion, StepDecision } from '../domain/open-questions.ts';
 import { roleFor } from '../domain/person.ts';
 import { type Children, type ComponentChild, div, el, h, p, type VNode } from './html.ts';
-import { at, type PageView, paths } from './view.ts';
+import { at, type PageView, paths, queryText } from './view.ts';
 
 /** Buttons and what stands around them. All of them are forms: they work without script, by keyboard, and by any screen reader. */
 
 type HiddenFields = Readonly<Record<string, string | undefined>>;
+
+/**
+ * A page that is shown anew finds a form again by all that it says, and takes away one that would say something else: what somebody has
+ * opened, or is about to press, never comes to mean another thing.
+ */
+function keyOf({ action, fields }: Pick<ButtonInput, 'action' | 'fields'>): string {
+  return action + queryText(fields);
+}
 
 interface ButtonInput {
   readonly action: string;
@@ -24,7 +32,8 @@ export function buttonForm(view: PageView, { action, fields, text, kind, label }
     { type: 'submit', ...(label !== undefined && { 'aria-label': label }) },
     text,
   );
-  return el('form', 'inline', { method: 'post', action: at(view, action) }, ...hidden(view, fields), button);
+  const attributes = { 'data-key': keyOf({ action, fields }), method: 'post', action: at(view, action) };
+  return el('form', 'inline', attributes, ...hidden(view, fields), button);
 }
 
 interface AskInput extends ButtonInput {
@@ -44,7 +53,7 @@ export function askForm(view: PageView, input: AskInput): VNode {
   return el(
     'details',
     'ask',
-    {},
+    { 'data-key': keyOf(input) },
     el('summary', `button ${kind ?? ''}`, label === undefined ? {} : { 'aria-label': label }, text),
     el(
       'form',
@@ -69,6 +78,11 @@ function hidden({ here }: PageView, fields: HiddenFields): VNode[] {
 interface AskedRollout {
   readonly rollout: string;
   readonly digest?: string | undefined;
+}
+
+/** The same step may ask again, for another reason: then it is another question. */
+export function questionKey({ step, stage, since }: OpenQuestion): string {
+  return `${stage ?? ''}/${step}/${since}`;
 }
 
 /** What can be said to one step that waits for a person. */

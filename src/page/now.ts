@@ -3,7 +3,7 @@ import { nameOf, type StepState, shortRollout } from '../domain/rollout-state.ts
 import type { AskingRollout, Overview, RolloutUnderWay, ServiceOverview } from '../operations/overview.ts';
 import type { RolloutRow } from '../operations/rollouts.ts';
 import type { StageHealth, StageOverview } from '../operations/stage-overview.ts';
-import { askForm, buttonForm, questionForms } from './forms.ts';
+import { askForm, buttonForm, questionForms, questionKey } from './forms.ts';
 import { type Children, type ComponentChild, div, el, h, outsideLink, p, span, type VNode } from './html.ts';
 import { digestCode, imageName, pill, rolloutLink, section, serviceLink, sign, since } from './parts.ts';
 import { prose } from './prose.ts';
@@ -148,15 +148,18 @@ function askingCard(view: PageView, row: AskingRollout, isOpen: boolean): VNode 
       pill(isBlocked ? 'blocked' : 'waiting'),
       el('span', 'quiet right', {}, since(view, questions[0]?.since ?? row.changedAt)),
     ),
-    ...questions.flatMap((question) => questionPart(view, row, question, isOpen)),
+    ...questions.map((question) => questionPart(view, row, question, isOpen)),
   );
 }
 
-function questionPart(view: PageView, { rollout, digest }: AskingRollout, question: OpenQuestion, isOpen: boolean): Children {
+function questionPart(view: PageView, { rollout, digest }: AskingRollout, question: OpenQuestion, isOpen: boolean): VNode {
   const { reason, proposal, details, asks, failure } = question;
   const words = { decision: '', approval: '', merge: 'merge it, and it goes on; ' }[asks];
   const evidence = detailNodes(details);
-  return [
+  return el(
+    'div',
+    'question',
+    { 'data-key': questionKey(question) },
     p(
       '',
       h('strong', null, nameOf(question)),
@@ -168,7 +171,7 @@ function questionPart(view: PageView, { rollout, digest }: AskingRollout, questi
     proposal !== undefined && p('', outsideLink(proposal, proposal)),
     evidence.length > 0 && h('details', isOpen ? { open: true } : null, h('summary', null, 'What was found'), ...evidence),
     questionForms(view, question, { rollout, digest }),
-  ];
+  );
 }
 
 function goingRow(view: PageView, row: RolloutUnderWay, steps: readonly StepState[]): VNode {

@@ -73,7 +73,7 @@ export function imageName(image: string): VNode {
 
 export function section(id: string, title: ComponentChild, ...children: readonly ComponentChild[]): VNode {
   const heading = h('h2', { id }, title);
-  return el('section', '', { 'aria-labelledby': id }, heading, ...children);
+  return el('section', '', { 'data-key': id, 'aria-labelledby': id }, heading, ...children);
 }
 
 /** Facts as name and value. */

@@ -209,7 +209,8 @@ function promoteForm(view: PageView, service: string, lane: LaneState, name: str
   }
   const candidates = [...known].filter(([digest]) => orNothing(() => mayPromote(lane, name, digest)) !== undefined);
   if (candidates.length === 0) return false;
-  const options = candidates.map(([digest, text]) => h('option', { value: digest }, text));
+  // Without a first one that is none, a browser would choose another where the chosen one goes.
+  const options = [['', 'choose one'], ...candidates].map(([digest, text]) => h('option', { value: digest }, text));
   const running = lane.stages[name]?.running;
   const from = running === undefined ? '' : ` It runs ${running.tag} (${shortDigest(running.digest)}) now.`;
   return askForm(view, {

@@ -3,15 +3,20 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
+import { type CurrentRunning, emptyLane, type LaneState } from '../../src/domain/lane/state.ts';
+import type { OpenQuestion } from '../../src/domain/open-questions.ts';
 import { islandFile } from '../../src/page/assets.ts';
-import { h } from '../../src/page/html.ts';
+import { type Children, h } from '../../src/page/html.ts';
 import { pageText } from '../../src/page/layout.ts';
 import { createLive, type Live, versionOf } from '../../src/page/live.ts';
+import { nowBody } from '../../src/page/now.ts';
+import { serviceBody } from '../../src/page/service.ts';
 import { createSharedRead } from '../../src/page/shared-read.ts';
 import { startBrowser } from '../support/browser.ts';
+import { digestOf, imageOf, planOf, verifiedOf } from '../support/plans.ts';
 import { silentLogging } from '../support/silent-logging.ts';
 import { eventually } from '../support/wait.ts';
-import { view } from './hostile.ts';
+import { hostileOverview, hostileRow, view } from './hostile.ts';
 
 describe('the streams of open pages', () => {
   let looks: string[];
@@ -119,6 +124,7 @@ describe('the streams of open pages', () => {
 
 describe('an open page', () => {
   let now = 'first';
+  let body: Children = [];
   let isRefused = false;
   let isFull = false;
   let asked = { page: 0, stream: 0 };
@@ -140,7 +146,7 @@ describe('an open page', () => {
       if (pathname.endsWith(islandFile.name))
         return void response.writeHead(200, { 'Content-Type': islandFile.type }).end(islandFile.text);
       asked.page += 1;
-      const content = { title: 'T', readAt: new Date().toISOString(), readFrom: 'a test', body: [h('h1', null, now)] };
+      const content = { title: 'T', readAt: new Date().toISOString(), readFrom: 'a test', body: [h('h1', null, now), ...body] };
       const text = pageText(view, { ...content, live: { topic: 'all', version: versionOf(now) } });
       response.writeHead(isRefused ? 503 : 200, { 'Content-Type': 'text/html' }).end(text);
     }).listen(0, '127.0.0.1');
@@ -221,6 +227,94 @@ describe('an open page', () => {
       return (await other.locator('#live[data-state=live]').count()) || undefined;
     });
     await other.close();
+  });
+
+  describe('where somebody has opened a form', () => {
+    const since = '2026-01-31T07:00:00Z';
+    let turns = 0;
+    /** Shows this, and then once more after the page has heard of it. */
+    const show = async (next: Children): Promise<void> => {
+      turns += 1;
+      body = next;
+      now = `turn ${turns}`;
+      await shows(now);
+    };
+    const ran = (tag: string): CurrentRunning => {
+      const image = imageOf(planOf(), tag, tag);
+      const before = { running: [], image: imageOf(planOf(), 'before', 'before') };
+      return { ...image, since, rollout: `rollout:web:${tag}`, plan: planOf(), image: verifiedOf(image), before };
+    };
+    const lane = (runs: string, ...others: string[]): LaneState => {
+      const earlier = others.slice(1).map((tag) => ({ ...ran(tag), until: since }));
+      const staging = { turn: 1, waiters: [], running: ran(others[0] ?? ''), earlier };
+      return { ...emptyLane(), stages: { production: { turn: 1, waiters: [], running: ran(runs) }, staging } };
+    };
+    const service = (state: LaneState): Children => {
+      const stages = Object.keys(state.stages).map((stage) => ({ stage, waiting: 0 }));
+      return serviceBody(view, { service: 'web', lane: { ...state, delivered: deliveredOf(state) }, stages, rollouts: [] });
+    };
+    const deliveredOf = ({ stages }: LaneState) =>
+      Object.fromEntries(
+        Object.entries(stages).map(([name, { running, earlier = [] }]) => [
+          name,
+          [running, ...earlier].flatMap((one) => (one === undefined ? [] : [{ ...one, at: since }])),
+        ]),
+      );
+    const ofProduction = () => page.getByRole('article', { name: 'production' });
+    const chosen = () => ofProduction().locator('select').inputValue();
+
+    it('to promote, it has the image that they chose, or asks again where that is gone', async () => {
+      await show(service(lane('1.0', '1.2', '1.1')));
+      await ofProduction().getByText('Promote…').click();
+      await ofProduction().locator('select').selectOption(digestOf('1.1'));
+      await show(service(lane('1.0', '1.3', '1.2', '1.1')));
+      assert.equal(await chosen(), digestOf('1.1'));
+      assert.match((await ofProduction().locator('option:checked').textContent()) ?? '', /^1\.1 /);
+      await show(
+        service({ ...lane('1.0', '1.3', '1.2', '1.1'), quarantine: { [digestOf('1.1')]: { reason: 'bad', at: since } } }),
+      );
+      assert.equal(await chosen(), '');
+    });
+
+    it('to roll back, to pin or to hold a stage, it never becomes another one', async () => {
+      const open = () => ofProduction().locator('details.ask[open] button').allInnerTexts();
+      await show(service(lane('1.0', '1.2')));
+      for (const text of ['Hold…', 'Pin…', 'Roll back…']) await ofProduction().getByText(text, { exact: true }).click();
+      await ofProduction().locator('details[open] input[name=reason]').first().fill('because');
+      // Another image: what it would be rolled back from, and pinned to, is not what was shown.
+      await show(service(lane('1.2', '1.2')));
+      assert.deepEqual(await open(), ['Hold production']);
+      const held = lane('1.2', '1.2');
+      const [production] = Object.values(held.stages);
+      if (production !== undefined) production.hold = { by: 'ben', at: since };
+      await show(service(held));
+      assert.deepEqual(await open(), []);
+    });
+
+    it('to skip a step, it never comes to mean another step, or another question about the same one', async () => {
+      const blocked = (step: string, from = since): OpenQuestion => ({
+        ...{ asks: 'decision', step, since: from, decisions: ['retry', 'skip', 'reject'], advice: '' },
+      });
+      const asking = (...questions: OpenQuestion[]): Children => {
+        const overview = { ...hostileOverview, asking: [{ ...hostileRow, questions }], underWay: [], services: [] };
+        return nowBody(view, { overview, recent: [], steps: new Map(), firstPush: { file: '', services: 1, webhooks: [] } });
+      };
+      const open = () => page.locator('.ask[open] button').allInnerTexts();
+      const openSkip = async () => {
+        await page.getByText('Skip…').first().click();
+        await page.locator('.ask[open] input[name=reason]').fill('because');
+      };
+      await show(asking(blocked('scan'), blocked('smoke')));
+      await openSkip();
+      await show(asking(blocked('verify'), blocked('scan'), blocked('smoke')));
+      assert.deepEqual(await open(), ['Skip scan']);
+      assert.equal(await page.locator('.ask[open] input[name=reason]').inputValue(), 'because');
+      await show(asking(blocked('smoke')));
+      assert.deepEqual(await open(), []);
+      await openSkip();
+      await show(asking(blocked('smoke', '2026-01-31T07:30:00Z')));
+      assert.deepEqual(await open(), []);
+    });
   });
 });
 

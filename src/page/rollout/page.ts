@@ -3,7 +3,7 @@ import type { Proposal } from '../../domain/outcomes.ts';
 import { nameOfPerson } from '../../domain/person.ts';
 import { type Approval, nameOf, type RunState, shortRollout, type TakenDecision } from '../../domain/rollout-state.ts';
 import type { RolloutStory } from '../../operations/rollout-story.ts';
-import { abortForm, questionForms } from '../forms.ts';
+import { abortForm, questionForms, questionKey } from '../forms.ts';
 import { type Children, div, el, h, outsideLink, p, span, type VNode } from '../html.ts';
 import { dataTable, facts, pill, section, serviceLink, since } from '../parts.ts';
 import { prose } from '../prose.ts';
@@ -80,7 +80,7 @@ function asking(view: PageView, rollout: string, state: RunState): VNode | false
   const questions = openQuestions(rollout, state);
   if (questions.length === 0 || state.endedAt !== undefined) return false;
   const cards = questions.map((question) => {
-    const { asks, reason, stage, step, details, proposal, since: from } = question;
+    const { asks, reason, stage, details, proposal, since: from } = question;
     const title = {
       decision: `${nameOf(question)} is blocked`,
       approval: `${stage} waits for an approval`,
@@ -89,7 +89,7 @@ function asking(view: PageView, rollout: string, state: RunState): VNode | false
     return el(
       'article',
       `card ${asks === 'decision' ? 'bad' : 'wait'}`,
-      { 'data-key': `${stage ?? ''}/${step}` },
+      { 'data-key': questionKey(question) },
       el('h3', 'card-title', {}, h('strong', null, title), el('span', 'quiet right', {}, since(view, from))),
       reason !== undefined && p('', ...prose(reason)),
       proposal !== undefined && p('', outsideLink(proposal, proposal)),
