@@ -21,11 +21,15 @@ describe('the starts that pushes are worth', () => {
   });
 
   it('are look-ups of these very tags where somebody asks for them again', () => {
-    const { lookUps } = planStarts({ pushes: [push('1.0.0')], namesOneOfSeveralTags: false, again: true }, finders);
-    assert.deepEqual(
-      lookUps.map(({ manual, push: { tag } }) => [manual, tag]),
-      [[true, '1.0.0']],
-    );
+    for (const count of [1, 9]) {
+      const tags = Array.from({ length: count }, (_, index) => `1.0.${index}`);
+      const pushes = tags.map((tag) => push(tag));
+      const { lookUps } = planStarts({ pushes, namesOneOfSeveralTags: false, again: true }, finders);
+      assert.deepEqual(
+        lookUps.map(({ manual, push: { tag } }) => [manual, tag]),
+        tags.map((tag) => [true, tag]),
+      );
+    }
   });
 
   it('are none for a tag that nobody follows, and none for a repository that nobody follows', () => {

@@ -79,7 +79,9 @@ export function planStarts(
       if (followsAnother) lookUps.set(`${plan.service} ${tag}`, { plan, push });
     }
   }
-  return { ...bounded({ rollouts: [...rollouts.values()], lookUps: [...lookUps.values()] }), forwards: [...forwards.values()] };
+  const all = { rollouts: [...rollouts.values()], lookUps: [...lookUps.values()] };
+  // One look-up would come to what the policy makes of the tags, and not to each of those that somebody asks for.
+  return { ...(again ? all : bounded(all)), forwards: [...forwards.values()] };
 }
 
 /** Other services have their pushes passed on as they come, whatever tags they name. */
