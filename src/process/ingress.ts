@@ -24,6 +24,8 @@ import type { Temporal } from './temporal.ts';
 
 export type Ingress = Awaited<ReturnType<typeof startIngress>>;
 
+type AskedOfTemporal = Pick<Temporal, 'client' | 'namespace' | 'uiUrl' | 'missingAttributes'>;
+
 interface IngressOptions {
   readonly takesWebhooks: boolean;
   readonly env: Environment;
@@ -34,7 +36,7 @@ interface IngressOptions {
 /** The listeners: webhooks, for the world, and operators, for those who run this; a process that only works has just the second. */
 export async function startIngress(
   current: CurrentConfiguration,
-  temporal: Temporal,
+  temporal: AskedOfTemporal,
   logging: Logging,
   metrics: Metrics,
   { takesWebhooks, env, tracer }: IngressOptions,
@@ -52,12 +54,13 @@ export async function startIngress(
   let told: readonly string[] = [];
   const { stop: stopStreams, isForUs, heard, ...parts } = operatorParts(current, temporal, logging, () => told, env);
   const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs, parts });
+  const isProxy = createIsWithin(listen.trustedProxies);
   const forWebhooks = {
     ...{ name: 'listen.webhooks', ...listen.webhooks, ...(tls && { tls }) },
     handler: (...request: Parameters<typeof webhooks>) => webhooks(...request),
-    ...{ isProxy: createIsWithin(listen.trustedProxies), known },
+    ...{ isProxy, known },
   };
-  const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };
+  const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators, isProxy };
   const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
   const ports = (await listeners.start()).map(({ port }) => port);
   const url = `${tls === undefined ? 'http' : 'https'}://${listen.webhooks.host}:${ports[0]}`;
@@ -99,7 +102,7 @@ interface AskedOfReceivers {
 
 async function webhookApp(
   current: CurrentConfiguration,
-  temporal: Temporal,
+  temporal: AskedOfTemporal,
   { log, audit }: Logging,
   metrics: Metrics,
   asked: AskedOfReceivers,
