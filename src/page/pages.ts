@@ -1,4 +1,6 @@
+import type { IncomingMessage } from 'node:http';
 import type { ParsedUrlQuery } from 'node:querystring';
+import { withoutIdleLimit } from '../http/idle.ts';
 import { InvalidInput } from '../operations/errors.ts';
 import { findRollout } from '../operations/find-rollout.ts';
 import { figuresInput, parseInput } from '../operations/inputs.ts';
@@ -69,13 +71,14 @@ export function createPages({ client, configured, describeService, firstPush }: 
     };
   };
 
-  const service = async (view: PageView, name: string, query: ParsedUrlQuery): Promise<PageAnswer> => {
+  const service = async (view: PageView, name: string, query: ParsedUrlQuery, request: IncomingMessage): Promise<PageAnswer> => {
     const filter = parseInput(rolloutPageFilter, { service: name, limit: 20 });
     const { tag } = fieldsIn(query, ['tag']);
     const [lane, { rows }, { asked, message }] = await Promise.all([
       readings.lane(name),
       readings.rollouts(filter),
-      askTag(readings, name, tag),
+      // A registry that is silent takes longer than a connection may be.
+      withoutIdleLimit(request, () => askTag(readings, name, tag)),
     ]);
     const configuration = describeService(name);
     const stages = lane === undefined ? [] : stagesOf(lane);

@@ -60,7 +60,7 @@ function addPages(router: Router, dependencies: PageDependencies, pages: ReturnT
   show('/', pages.now);
   show('/rollouts', (view, { query }) => pages.rollouts(view, query));
   show('/rollouts/:rollout', (view, { params }) => pages.rollout(view, idIn(params)));
-  show('/services/:service', (view, { params, query }) => pages.service(view, String(params.service), query));
+  show('/services/:service', (view, { params, query, req }) => pages.service(view, String(params.service), query, req));
   show('/record', (view, { query }) => pages.record(view, query));
 }
 

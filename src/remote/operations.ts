@@ -22,6 +22,8 @@ const readEveryMs = 1_000;
 const largestPage = 1_000;
 /** A first clone may take long. */
 const buildTimeoutMs = 11 * 60_000;
+/** A registry that is silent is given half a minute for each of some questions. */
+const explanationTimeoutMs = 3 * 60_000;
 
 /** What commands ask, each by the route of the API that does the same there. */
 export function apiOperations(place: ApiPlace, ask: AskApi): Operations {
@@ -60,7 +62,7 @@ export function apiOperations(place: ApiPlace, ask: AskApi): Operations {
     readFigures: (input) => get('/figures', answers.figures, input),
     readAudit: (query, take) => readAudit(query, take, place, ask),
     verifyAudit: () => Promise.reject(new Refused(onlyThere)),
-    explainImage: (input) => get('/explanations', answers.explanation, input),
+    explainImage: (query) => ask({ path: '/explanations', query, answer: answers.explanation, timeoutMs: explanationTimeoutMs }),
   };
 }
 

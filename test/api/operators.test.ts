@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock } from 'node:test';
@@ -226,6 +229,26 @@ describe("the operators' API", function () {
       await new Promise((resolve) => setTimeout(resolve, 3 * idleTimeoutMs));
       clone.resolve(found);
       assert.deepEqual((await answer).body, found);
+    });
+
+    it('waits for a registry for as long as that takes to say what a push would come to, by API and page', async () => {
+      const answers = Promise.withResolvers<void>();
+      const registry = createServer((_, response) => void answers.promise.then(() => response.writeHead(404).end()));
+      registry.listen(0, '127.0.0.1');
+      await once(registry, 'listening');
+      const host = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+      const followed = `services: [{ name: slow, image: "${host}/team/slow" }]\nregistries: { "${host}": { plainHttp: true } }\n`;
+      const idleTimeoutMs = 400;
+      const impatient = await listen(operators.replace(services, followed), { limits: { idleTimeoutMs } });
+      const answer = impatient.ask(`/explanations?image=${host}/team/slow:1.0`, { token: tokens.vic });
+      const headers = { Authorization: `Bearer ${tokens.vic}` };
+      const page = fetch(`${impatient.url}/services/slow?tag=1.0`, { headers });
+      await Promise.race([new Promise((resolve) => setTimeout(resolve, 3 * idleTimeoutMs)), answer, page]);
+      answers.resolve();
+      assert.equal((await answer).body.repository, `${host}/team/slow`);
+      assert.match(await (await page).text(), /was answered with 404/);
+      registry.closeAllConnections();
+      registry.close();
     });
 
     it('says of what does not apply, or is not there, why, with a type that is explained', async () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { withoutIdleLimit } from '../../../http/idle.ts';
 import {
   commandGlobalHold,
   commandLane,
@@ -110,7 +111,8 @@ const explanation = defineRoute({
     image: explainInput.shape.image.describe('IMAGE[:TAG][@DIGEST]; tag latest where none is given.'),
   }),
   answer: answers.explanation,
-  handle: ({ query }, { explain }) => explain(query),
+  // A registry that is silent takes longer than a connection may be.
+  handle: ({ query, context }, { explain }) => withoutIdleLimit(context.req, () => explain(query)),
 });
 
 export const serviceRoutes: readonly ApiRoute[] = [overview, services, service, command, readHold, hold, triggers, explanation];
