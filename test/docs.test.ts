@@ -5,6 +5,7 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { loadConfiguration } from '../src/config/load.ts';
+import { usualEvents } from '../src/config/people.ts';
 import { planOf } from '../src/config/plans.ts';
 import { failureTypes } from '../src/domain/failures.ts';
 import { stepsOfBuilds } from '../src/domain/rollout-state.ts';
@@ -81,6 +82,19 @@ describe('the documents', () => {
       assert.match(more, /merge: auto/);
     } finally {
       rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('name the events that a target is told of where its entry names none', () => {
+    const own = product.notifiers.flatMap((notifier) => (notifier.usualEvents === undefined ? [] : [notifier.usualEvents]));
+    const wordsOf = (text: string) => [...text.matchAll(/`([\w-]+)`/g)].map(([, word = '']) => word);
+    for (const [file, begins] of [
+      ['docs/configuration.md', /^.*Default: /s],
+      ['docs/notifications.md', /^.*Without `events`, a target is told of /s],
+    ] as const) {
+      const [usual = '', ofGitHub = ''] = read(file).replace(begins, '').split(/\.\s/)[0]?.split(';') ?? [];
+      assert.deepEqual(wordsOf(usual), usualEvents, file);
+      assert.deepEqual([wordsOf(ofGitHub).filter((word) => word !== 'github')], own, file);
     }
   });
 

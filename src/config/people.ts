@@ -76,7 +76,16 @@ export interface NotifierSettings {
   readonly services: readonly string[];
 }
 
-const usualEvents: readonly NoticeEvent[] = ['proposed', 'approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'];
+/** What a target is told of that names no events, where its kind has none of its own. */
+export const usualEvents: readonly NoticeEvent[] = [
+  'proposed',
+  'approval',
+  'blocked',
+  'delivered',
+  'rolled-back',
+  'failed',
+  'expired',
+];
 
 export function notify(check: SecretCheck, { notifiers }: Kinds) {
   const kinds = notifiers.map(({ kind }) => kind);
