@@ -1,6 +1,6 @@
 /** What Landfall is to achieve. */
 export const targets = {
-  /** From the push to its proposal, in the usual case. */
+  /** From the push to its proposal: p95. */
   proposedSeconds: 15 * 60,
   /** Of what ended well or badly. */
   successShare: 0.95,

@@ -29,7 +29,7 @@ export function addStats(program: Command, context: CliContext): void {
 
 type Targets = Readonly<Record<'proposedSeconds' | 'successShare' | 'personShare', number>>;
 
-function describeFigures(figures: Figures, targets: Targets): string[] {
+export function describeFigures(figures: Figures, targets: Targets): string[] {
   const { rollouts, isCut, days, toProposed, toHealthy, successShare, personShare, proposalsPerWeek, ends } = figures;
   const all = Object.entries(ends).map(([end, count]) => `${end} ${count}`);
   const goal = (isMet: boolean | undefined, text: string) => (isMet === undefined ? text : `${text} ${isMet ? '✔' : '✘'}`);
@@ -38,7 +38,7 @@ function describeFigures(figures: Figures, targets: Targets): string[] {
     [
       'push to proposal',
       percentilesText(toProposed),
-      goal(toProposed && toProposed.p50Seconds <= targets.proposedSeconds, `target ${seconds(targets.proposedSeconds)}`),
+      goal(toProposed && toProposed.p95Seconds <= targets.proposedSeconds, `target ${seconds(targets.proposedSeconds)}`),
     ],
     ['push to healthy', percentilesText(toHealthy), ''],
     [
