@@ -43,6 +43,21 @@ const decision = (overrides: object = {}): AuditLine => ({
   ...overrides,
 });
 
+const refusal = (overrides: object = {}): AuditLine => ({
+  timestamp: '2026-01-02T03:06:00.000Z',
+  event_type: 'decision_refused',
+  source: 'operator',
+  outcome: 'refused',
+  status: 403,
+  service: 'web',
+  repository: null,
+  image: null,
+  action: 'hold',
+  by: 'vic',
+  reason: 'This takes the role approve.',
+  ...overrides,
+});
+
 const lines = (...entries: readonly unknown[]): string => entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
 
 describe('landfall audit', () => {
@@ -64,6 +79,8 @@ describe('landfall audit', () => {
       request({ outcome: 'limited', status: 429, service: null, repository: null, image: null, rollouts: [], omitted: 41 }),
       request({ outcome: 'ignored', status: 200, rollouts: [], ignored: 'no tag' }),
       decision(),
+      refusal({ action: 'approve', workflow: 'rollout:web:latest:0123456789ab', stage: 'production' }),
+      refusal({ outcome: 'unauthenticated', status: 401, by: 'somebody', action: '/hold', omitted: 3 }),
       {
         ...decision(),
         event_type: 'registry_searched',
@@ -86,6 +103,8 @@ describe('landfall audit', () => {
         '2026-01-02T03:04:05.678Z | github | limited | 429 | - | - | and 41 more like it',
         '2026-01-02T03:04:05.678Z | github | ignored | 200 | ghcr.io/team/web | web | no tag',
         '2026-01-02T03:05:00.000Z | operator | accepted | accepted | ghcr.io/team/web | web | skip production watch by ann: known (rollout:web:latest:0123456789ab)',
+        '2026-01-02T03:06:00.000Z | operator | refused | 403 | - | web | approve production by vic: This takes the role approve. (rollout:web:latest:0123456789ab)',
+        '2026-01-02T03:06:00.000Z | operator | unauthenticated | 401 | - | web | /hold by somebody: This takes the role approve. (and 3 more like it)',
         '2026-01-02T03:05:00.000Z | search | found | accepted | ghcr.io/team/web | web | a:1@sha256:0',
       ],
     );

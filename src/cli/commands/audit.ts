@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { AuditLine, DecisionEntry, RequestLine } from '../../domain/audit.ts';
+import type { AuditLine, DecisionEntry, RefusalEntry, RequestLine } from '../../domain/audit.ts';
 import { InvalidInput } from '../../operations/errors.ts';
 import type { AuditQuery, VerifiedAudit } from '../../operations/index.ts';
 import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
@@ -99,7 +99,7 @@ function listOf(value: unknown): string {
 
 function whatCame(entry: AuditLine): string {
   if (entry.event_type === 'webhook_received') return whatStarted(entry);
-  if (entry.event_type === 'decision_made') return whatWasDecided(entry);
+  if (entry.event_type === 'decision_made' || entry.event_type === 'decision_refused') return whatWasDecided(entry);
   const found =
     entry.event_type === 'registry_searched' ? listOf(entry.found) : listOf((entry as { redelivered?: unknown }).redelivered);
   return found || textOf(entry.reason);
@@ -116,10 +116,17 @@ function whatStarted({ rollouts, resolving, forwarding, progress, ignored, reaso
   return started.filter((part) => part !== '').join(', ');
 }
 
-function whatWasDecided(entry: Omit<DecisionEntry, 'services' | 'images' | 'repositories'>): string {
-  const { action, by, reason, stage, step, tag, digest, workflow, started } = entry;
+type Decided = Pick<DecisionEntry, 'action' | 'by' | 'reason' | 'stage' | 'step' | 'tag' | 'digest' | 'started'> &
+  Pick<RefusalEntry, 'workflow' | 'omitted'>;
+
+/** Or what somebody wanted to decide. */
+function whatWasDecided(entry: Decided): string {
+  const { action, by, reason, stage, step, tag, digest, workflow, started, omitted } = entry;
   const at = [stage, step === action ? undefined : step, tag].map(textOf).filter((part) => part !== '');
   const what = [textOf(action), ...at, `by ${textOf(by)}`].join(' ');
-  const on = [textOf(workflow), textOf(started) && `starts ${textOf(started)}`, textOf(digest)].filter((part) => part !== '');
-  return `${what}${textOf(reason) && `: ${textOf(reason)}`} (${on.join(', ')})`;
+  const more = omitted === undefined ? '' : `and ${textOf(omitted)} more like it`;
+  const on = [textOf(workflow), textOf(started) && `starts ${textOf(started)}`, textOf(digest), more].filter(
+    (part) => part !== '',
+  );
+  return `${what}${textOf(reason) && `: ${textOf(reason)}`}${on.length > 0 ? ` (${on.join(', ')})` : ''}`;
 }
