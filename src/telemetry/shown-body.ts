@@ -3,9 +3,16 @@ import { masked } from '../domain/inert-text.ts';
 /** Payloads of registries are shorter. */
 export const longestShown = 4_000;
 
+const secretNames = 'token|secret|password|passwd|authorization|signature|api_?key|private_?key|callback_?url';
+
 /** A member of JSON whose name says that its value is secret. */
-const secretMember =
-  /("[^"]{0,60}(?:token|secret|password|passwd|authorization|signature|api_?key|private_?key|callback_?url)[^"]{0,60}"\s*:\s*)"(?:[^"\\]|\\.)*"?/gi;
+const secretMember = new RegExp(String.raw`("[^"]{0,60}(?:${secretNames})[^"]{0,60}"\s*:\s*)"(?:[^"\\]|\\.)*"?`, 'gi');
+
+/** Such a field of a form, or of the query of a URL. Whoever has the code of a login has the login. */
+const secretField = new RegExp(
+  String.raw`((?:^|[&?])(?:code|[^=&?\s"]{0,60}(?:${secretNames}|assertion|code_?verifier)[^=&?\s"]{0,60})=)[^&\s"]*`,
+  'gi',
+);
 
 /** An object of Kubernetes, whose every value is secret. */
 const secretObject = /"kind"\s*:\s*"Secret"/;
@@ -20,7 +27,7 @@ export function shownBody(body: Buffer): string | undefined {
   const text = textOf(body.subarray(0, longestShown));
   if (text === undefined) return `[${body.length} bytes]`;
   if (secretObject.test(text)) return masked;
-  const shown = text.replace(secretMember, `$1"${masked}"`);
+  const shown = text.replace(secretMember, `$1"${masked}"`).replace(secretField, `$1${masked}`);
   // Half of a secret would not be known as one.
   return body.length > longestShown ? `${shown.replace(/[^\s",]*$/, '')}…` : shown;
 }

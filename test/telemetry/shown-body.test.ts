@@ -14,6 +14,20 @@ describe('a body in the log', () => {
       assert.equal(shown(`{"${key}":"canary"}`), `{"${key}":"${masked}"}`);
   });
 
+  it('is shown as it is where it is a form, but for fields whose name says that they are secret', () => {
+    assert.equal(shown('service=registry&scope=a:b:pull'), 'service=registry&scope=a:b:pull');
+    for (const key of ['refresh_token', 'password', 'client_secret', 'client_assertion', 'code', 'code_verifier'])
+      for (const [before, after] of [
+        ['', ''],
+        ['grant_type=x&', '&scope=y'],
+      ])
+        assert.equal(shown(`${before}${key}=can%2Fary+1${after}`), `${before}${key}=${masked}${after}`);
+    assert.equal(
+      shown('{"url":"https://a.example/?n=1&access_token=canary","n":1}'),
+      `{"url":"https://a.example/?n=1&access_token=${masked}","n":1}`,
+    );
+  });
+
   it("is not shown where it is a Secret of Kubernetes', or no text", () => {
     assert.equal(shown('{"kind": "Secret","data":{"a":"Y2FuYXJ5"}}'), masked);
     assert.match(shownBody(gzipSync('canary')) ?? '', /^\[\d+ bytes\]$/);
@@ -25,7 +39,8 @@ describe('a body in the log', () => {
     assert.ok(long.endsWith('a …') && long.length <= longestShown, long.slice(-20));
     assert.equal(shown('é'.repeat(longestShown)), '…');
     const begun = performance.now();
-    for (const evil of ['"', '"token', '"token"', '"token":"', '\\']) shown(evil.repeat(longestShown));
+    for (const evil of ['"', '"token', '"token"', '"token":"', '\\', '&', '&token', 'token=', '&token='])
+      shown(evil.repeat(longestShown));
     assert.ok(performance.now() - begun < 1_000);
   });
 });
