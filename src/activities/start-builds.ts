@@ -16,7 +16,9 @@ export async function startBuilds(
 ): Promise<FoundBuilds> {
   const { plans, scheduled, cause } = search;
   const own = scheduled === undefined ? undefined : buildPlanOf(scheduled);
-  const { commit, subjects } = await findSubjects({ ...search, plans: own === undefined ? plans : [own] }, builds);
+  // What a schedule was made for may not be what the configuration says now.
+  const current = own === undefined ? { plans } : { plans: [own], ref: own.source.branch };
+  const { commit, subjects } = await findSubjects({ ...search, ...current }, builds);
   const started = subjects.map(async (subject) => {
     const receivedAt = cause.receivedAt || new Date().toISOString();
     const options = buildStartOptions({ subject, cause: { ...cause, receivedAt } });

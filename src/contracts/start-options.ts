@@ -205,7 +205,7 @@ export function searchAction(start: SearchStart) {
 /** Of a build that looks at its branch by itself. Sealed for every start of the schedule. */
 export function buildAction({ name, source }: Pick<BuildPlan, 'name' | 'source'>) {
   const cause = { source: 'schedule', deliveryId: buildScheduleId(name), receivedAt: '' };
-  // Its plan may be another one by then.
+  // Its plan may be another one by then, and so may the branch.
   const search: BuildSearch = { plans: [], scheduled: name, ref: source.branch, options: {}, cause };
   return {
     type: 'startWorkflow',
@@ -213,7 +213,7 @@ export function buildAction({ name, source }: Pick<BuildPlan, 'name' | 'source'>
     workflowId: buildScheduleId(name),
     taskQueue: taskQueues.main,
     args: [sealedFor({ for: 'start searchBuilds' }, search)],
-    staticSummary: `what is to be built of ${source.branch} for ${name}?`,
+    staticSummary: `what is to be built for ${name}?`,
   } as const;
 }
 

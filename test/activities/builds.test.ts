@@ -260,4 +260,14 @@ describe('builds of commits', function () {
     assert.deepEqual(await scheduled(), [buildId(`app-${count}`, another)]);
     assert.deepEqual(await found(scheduledPlan, { ref: commit }), [id], 'whoever asks for it');
   });
+
+  it('are of the branch that the configuration names now, also where their schedule was made for another one', async () => {
+    const { source, ...plan } = planFor({ tag: '{branch}-{commit}' });
+    scheduledPlan = { ...plan, source: { ...source, branch: 'release' } };
+    const release = await remote.commit('release', { 'libs/code': '2' }, 'on the other branch');
+    const [build, ...others] = await found(scheduledPlan, { plans: [], scheduled: scheduledPlan.name, ref: 'main' });
+    assert.deepEqual([build, ...others], [buildId(`app-${count}`, release)]);
+    const { outputs } = (await temporal.client.workflow.getHandle(build ?? '').result()) as BuildState;
+    assert.equal(outputs.target?.tag, `release-${release.slice(0, 12)}`);
+  });
 });
