@@ -3,7 +3,7 @@ import type { FoundBuilds } from '../contracts/activities/builds.ts';
 import type { BuildSearch } from '../contracts/messages.ts';
 import { buildStartOptions, searchAttributes } from '../contracts/start-options.ts';
 import type { BuildPlan, BuildSubject } from '../domain/build.ts';
-import { isFullCommit } from '../domain/commit.ts';
+import { isFullCommit, shortRef } from '../domain/commit.ts';
 import { Refusal } from '../domain/failures.ts';
 import { isGoodBuildEnd } from '../domain/rollout-state.ts';
 import { ifKnown } from './boundary.ts';
@@ -46,7 +46,7 @@ async function findSubjects(search: BuildSearch, { sources }: Dependencies['buil
       const commit = await sources.commitOf(plan.source, ref);
       refuseOutdated(search, commit);
       const folders = await sources.folders(plan.source, commit, before);
-      const branch = isFullCommit(ref) ? plan.source.branch : ref;
+      const branch = search.branch ?? (isFullCommit(ref) ? plan.source.branch : shortRef(ref));
       return folders.map(({ folder, hasChanged }) => {
         const subject: BuildSubject = { plan, name: nameOf(plan, folder), folder, commit, branch, options };
         return { subject, hasChanged };

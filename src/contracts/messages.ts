@@ -227,6 +227,8 @@ export interface BuildSearch {
   readonly scheduled?: string;
   /** A full commit, a branch or a tag. */
   readonly ref: string;
+  /** What `{branch}` in a tag means. Absent: the ref; where that is a commit, the branch of the plan. */
+  readonly branch?: string;
   /** Of folders of a pattern, only those in which something has changed since this commit. */
   readonly before?: string;
   /** What the sender says that the ref has by now: a branch that still has what was there before is asked again. */

@@ -261,6 +261,24 @@ describe('builds of commits', function () {
     assert.deepEqual(await found(scheduledPlan, { ref: commit }), [id], 'whoever asks for it');
   });
 
+  it('are of the branch that was named, however it was, or of that of whoever knows where the commit is from', async () => {
+    const plan = planFor({ tag: '{branch}-{commit}' });
+    const commit = await head();
+    const digits = commit.slice(0, 12);
+    await remote.git('tag', 'v1', 'main');
+    for (const [more, tag] of [
+      [{ ref: 'main' }, `main-${digits}`],
+      [{ ref: 'refs/heads/main' }, `main-${digits}`],
+      [{ ref: 'refs/tags/v1' }, `v1-${digits}`],
+      [{ ref: commit }, `main-${digits}`],
+      [{ ref: commit, branch: 'dev/a' }, `dev-a-${digits}`],
+    ] as const) {
+      const [build] = await found(plan, { ...more, options: { dryRun: true } });
+      const { outputs } = (await temporal.client.workflow.getHandle(build ?? '').result()) as BuildState;
+      assert.equal(outputs.target?.tag, tag);
+    }
+  });
+
   it('are of the branch that the configuration names now, also where their schedule was made for another one', async () => {
     const { source, ...plan } = planFor({ tag: '{branch}-{commit}' });
     scheduledPlan = { ...plan, source: { ...source, branch: 'release' } };

@@ -11,6 +11,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import { problemTypes } from '../../src/api/operators/problems.ts';
 import type { FoundBuilds } from '../../src/contracts/activities/builds.ts';
+import type { BuildSearch } from '../../src/contracts/messages.ts';
 import { rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import type { OperatorEntry } from '../../src/domain/person.ts';
@@ -51,7 +52,7 @@ describe("the operators' API", function () {
   const tags: TagTable = new Map();
   const listeners: OperatorListener[] = [];
   /** What a search for builds finds. */
-  let builds: () => Promise<FoundBuilds> = () => Promise.reject(new Error('nothing is built here'));
+  let builds: (search: BuildSearch) => Promise<FoundBuilds> = () => Promise.reject(new Error('nothing is built here'));
   /** Of the services that are blocked by their scan. */
   const findings = {
     title: 'Scanned',
@@ -74,7 +75,7 @@ describe("the operators' API", function () {
       fakeActivities(temporal.client, tags, {
         ...world.activities,
         ...createDecisions({ operators: people, secrets, vouchKey }),
-        startBuilds: () => builds(),
+        startBuilds: (search) => builds(search),
         async 'check:scan'({ plan }) {
           if (!plan.service.startsWith('blocked')) return { kind: 'checked', text: 'nothing found', evidence: [] };
           throw ApplicationFailure.create({
@@ -470,7 +471,7 @@ describe("the operators' API", function () {
     const audience = 'https://landfall.example';
     let issuer: OidcIssuer;
     let api: OperatorListener;
-    const builds = [
+    const entries = [
       { source: { git: 'Test-Org/App' }, image: 'registry.example.test/team/app' },
       { source: { git: 'test-org/secret' }, image: 'registry.example.test/team/secret' },
       { source: { git: '/srv/test-org/app' }, image: 'registry.example.test/team/local' },
@@ -479,7 +480,7 @@ describe("the operators' API", function () {
     const configured = (jobs: object = {}, github: object = { url: issuer.url }) => {
       const login = { key: 'env:LOGIN_KEY', jobs: { audience, issuer: issuer.url, ...jobs } };
       const forge = { github: { token: 'env:ANN', ...github } };
-      return `${operators}forge: ${JSON.stringify(forge)}\nbuilds: ${JSON.stringify(builds)}\nlogin: ${JSON.stringify(login)}\n`;
+      return `${operators}forge: ${JSON.stringify(forge)}\nbuilds: ${JSON.stringify(entries)}\nlogin: ${JSON.stringify(login)}\n`;
     };
     const build = async (body: object, token: string, of = api) => await of.ask('/builds', { token, body });
 
@@ -552,6 +553,20 @@ describe("the operators' API", function () {
       assert.equal((await build({ name: 'app' }, token, without)).status, 401);
       // Whoever lets jobs in has put it where not only this machine reaches it.
       assert.equal((await (await listen(configured().replace(operators, services))).ask('/me')).status, 401);
+    });
+
+    it('builds the commit of a job as one of the branch of the job, which its tag may name', async () => {
+      const wide = await listen(configured({ refs: ['refs/heads/*'] }));
+      let seen: BuildSearch | undefined;
+      builds = async (search) => {
+        seen = search;
+        return { kind: 'found', commit: search.ref, builds: [] };
+      };
+      const token = await issuer.sign({ ...claims, ref: 'refs/heads/dev/a' });
+      assert.equal((await build({ name: 'app' }, token, wide)).status, 200);
+      assert.deepEqual([seen?.ref, seen?.branch], [claims.sha, 'dev/a']);
+      await wide.ask('/builds', { body: { name: 'app' }, token: tokens.ben });
+      assert.deepEqual([seen?.ref, seen?.branch], ['main', undefined], 'an operator has no ref of a job');
     });
 
     it('lets jobs of the refs of the configuration push, and answers 503 while nobody can tell whose a token is', async () => {

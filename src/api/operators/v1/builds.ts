@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Audit, DecisionEntry } from '../../../domain/audit.ts';
+import { shortRef } from '../../../domain/commit.ts';
 import { withoutIdleLimit } from '../../../http/idle.ts';
 import {
   type BuildStory,
@@ -56,7 +57,8 @@ const start = defineRoute({
     const key = context.get('Idempotency-Key').slice(0, 200);
     if (job !== undefined) requireAllowedBuild(configuration(), body, job);
     const search = planBuild(configuration(), job === undefined ? body : { ...body, ref: job.commit });
-    const begun = await beginBuild(client, search, asker.actor, job && causeOfJob(job, body, key));
+    const ofJob = job && { branch: shortRef(job.ref) };
+    const begun = await beginBuild(client, { ...search, ...ofJob }, asker.actor, job && causeOfJob(job, body, key));
     const repositories = search.plans.map(({ source }) => source.repository);
     record({ workflow: begun.search, services: [body.name], repositories }, asker, audit);
     // A first clone takes longer than a connection may be silent.
