@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { FoundBuilds } from '../contracts/activities/builds.ts';
 import type { BuildSearch } from '../contracts/messages.ts';
 import { buildStartOptions, searchAttributes } from '../contracts/start-options.ts';
-import type { BuildPlan, BuildSubject } from '../domain/build.ts';
+import { type BuildSubject, ofFolder } from '../domain/build.ts';
 import { isFullCommit, shortRef } from '../domain/commit.ts';
 import { Refusal } from '../domain/failures.ts';
 import { isGoodBuildEnd } from '../domain/rollout-state.ts';
@@ -48,7 +48,7 @@ async function findSubjects(search: BuildSearch, { sources }: Dependencies['buil
       const folders = await sources.folders(plan.source, commit, before);
       const branch = search.branch ?? (isFullCommit(ref) ? plan.source.branch : shortRef(ref));
       return folders.map(({ folder, hasChanged }) => {
-        const subject: BuildSubject = { plan, name: nameOf(plan, folder), folder, commit, branch, options };
+        const subject: BuildSubject = { plan, name: ofFolder(plan.name, folder), folder, commit, branch, options };
         return { subject, hasChanged };
       });
     }),
@@ -57,7 +57,24 @@ async function findSubjects(search: BuildSearch, { sources }: Dependencies['buil
   const wanted = names === undefined ? all : all.filter(({ subject }) => names.includes(subject.name));
   const [first] = wanted;
   if (first === undefined) throw nothingThere(search, all);
-  return { commit: first.subject.commit, subjects: wanted.flatMap(({ subject, hasChanged }) => (hasChanged ? subject : [])) };
+  const distinct = wanted.filter(({ subject }) => isOwnOf(subject, wanted));
+  return { commit: first.subject.commit, subjects: distinct.flatMap(({ subject, hasChanged }) => (hasChanged ? subject : [])) };
+}
+
+/**
+ * Whether a folder is built by this plan: one that has the very name takes its folder from a pattern.
+ * @throws Refusal `BuildRefused` where two folders have one name, as the build of one would be taken for that of the other
+ */
+function isOwnOf(subject: BuildSubject, all: readonly { readonly subject: BuildSubject }[]): boolean {
+  const { name, folder, plan } = subject;
+  const others = all.map((each) => each.subject).filter((other) => other.name === name && other !== subject);
+  const another = others.find((other) => other.folder !== folder);
+  if (another !== undefined)
+    throw new Refusal(
+      'BuildRefused',
+      `expected a name for one folder alone, found ${name} for ${folder || '.'} and for ${another.folder || '.'}: give one of the builds another name (name of builds, such as ${name}-image)`,
+    );
+  return others.length === 0 || plan.name === name;
 }
 
 /** Far longer than the replicas of a forge are behind. */
@@ -77,8 +94,4 @@ function nothingThere({ plans, ref, names }: BuildSearch, all: readonly { readon
   const known = all.slice(0, 20).map(({ subject }) => subject.name);
   const there = known.length === 0 ? '' : `; there are: ${known.join(', ')}`;
   return new Refusal('BuildRefused', `expected a folder to build${named} (path: ${paths}) at ${ref}, found none${there}`);
-}
-
-function nameOf({ name }: BuildPlan, folder: string): string {
-  return name.replace('*', folder.split('/').at(-1) ?? '');
 }

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BuildPlan, type BuildSubject, type BuildTarget, planTag } from '../domain/build.ts';
+import { type BuildPlan, type BuildSubject, type BuildTarget, ofFolder, planTag } from '../domain/build.ts';
 import { Refusal } from '../domain/failures.ts';
 import { InvalidReference, isTag, parseRepository, type Repository } from '../domain/image-reference.ts';
 import { matchesFolder } from '../settings/image-pattern.ts';
@@ -63,7 +63,7 @@ export function isPlanned(plan: BuildPlan, { folder, image }: Pick<BuildTarget, 
 }
 
 function imageOf({ image }: BuildPlan, folder: string): Repository {
-  const text = image.replace('*', folder.split('/').at(-1) ?? '');
+  const text = ofFolder(image, folder);
   try {
     return parseRepository(text);
   } catch (error) {

@@ -27,7 +27,7 @@ const source = map(
     branch: optional(text('a branch', /^[\w][\w./+-]*$/), 'Whose commits are built. Default: main.'),
     path: optional(
       text('a folder, without / at its ends', /^(?!\/)(?!.*\/$)(?!.*\.\.).+$/),
-      'The folder that is built, or a pattern such as services/* for one build a folder. Default: the root.',
+      'The folder that is built, or a pattern such as services/* (* in its last part) for one build a folder. Default: the root.',
     ),
   },
   'Where it is built from.',
@@ -190,6 +190,12 @@ function chosen<Kind extends NamedKind>(
 
 function patternComplaints({ path, name, image }: Readonly<Record<'path' | 'name' | 'image', string>>, complain: Complain): void {
   const isPattern = path.includes('*');
+  // A folder is called by its last part, which would be the same for all of them.
+  if (path.slice(0, path.lastIndexOf('/') + 1).includes('*'))
+    complain(
+      ['source', 'path'],
+      `expected * in the last part of the path alone, because a build is named after that: ${path} may mean several folders of one name`,
+    );
   if (image.includes('**') || (image.match(/\*/g)?.length ?? 0) > 1)
     complain(['image'], 'expected at most one *, for the name of the folder');
   for (const [key, value] of Object.entries({ name, image }))

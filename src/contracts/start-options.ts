@@ -1,6 +1,6 @@
 import type { WorkflowSignalWithStartOptions } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
-import type { BuildOptions, BuildPlan } from '../domain/build.ts';
+import { type BuildOptions, type BuildPlan, ofFolder } from '../domain/build.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { SearchStart } from '../domain/search.ts';
 import {
@@ -109,7 +109,7 @@ export function rolloutStartOptions(start: RolloutStart) {
 export function buildStartOptions(start: BuildStart) {
   const { subject, cause } = start;
   const { plan, name, folder, commit, options } = subject;
-  const image = plan.image.replace('*', folder.split('/').at(-1) ?? '');
+  const image = ofFolder(plan.image, folder);
   return {
     ...once(buildId(name, commit, options), start),
     typedSearchAttributes: listedBy({ service: name, image, at: cause.receivedAt }),

@@ -199,6 +199,12 @@ export interface HandedOver {
   readonly rollouts: readonly string[];
 }
 
+/** A name or an image of a plan, with the name of a folder in place of `*`. */
+export function ofFolder(text: string, folder: string): string {
+  // A text as the replacement would have a meaning for $.
+  return text.replace('*', () => folder.slice(folder.lastIndexOf('/') + 1));
+}
+
 /** What is to be built, and what its steps begin with. */
 export interface BuildSubject {
   readonly plan: BuildPlan;

@@ -226,6 +226,24 @@ describe('builds of commits', function () {
       assert.equal(missing.type, 'BuildRefused');
     });
 
+    it('are refused where two folders have one name; of one folder it is that of the plan with the very name', async () => {
+      const name = `web-${count}`;
+      const pattern = planFor({ name: `*-${count}`, image: `${image()}/*` }, 'services/*');
+      const refused = await failureOf(found(planFor({ name }, 'libs'), { plans: [planFor({ name }, 'libs'), pattern] }));
+      assert.equal(refused.type, 'BuildRefused');
+      assert.match(refused.message, new RegExp(`found ${name} for libs and for services/web`));
+      const own = planFor({ name }, 'services/web');
+      for (const plans of [
+        [own, pattern],
+        [pattern, own],
+      ]) {
+        const [build, ...others] = await found(own, { plans, cause: cause(crypto.randomUUID()), options: { dryRun: true } });
+        assert.deepEqual(others, []);
+        const { outputs } = (await temporal.client.workflow.getHandle(build ?? '').result()) as BuildState;
+        assert.equal(outputs.target?.image, image());
+      }
+    });
+
     it('are not known before the forge shows the push: it is asked again, for some minutes', async () => {
       const before = await head();
       const pushed = { before, after: 'a'.repeat(40) };

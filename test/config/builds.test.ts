@@ -40,6 +40,11 @@ describe('the problems of a build', () => {
       /^image: expected at most one \*, for the name of the folder/,
     ],
     [
+      'a path of folders that are all called the same',
+      ['source: { git: ./site, path: services/*/docker }', 'name: "*"', 'image: ghcr.io/team/*'],
+      /^source\.path: expected \* in the last part of the path alone, .*: services\/\*\/docker may mean several/,
+    ],
+    [
       'a repository of GitHub, and no credentials for it',
       ['source: { git: team/site }', image],
       /^source\.git: expected .*forge\.github/,

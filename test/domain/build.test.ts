@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type BuildOptions, planPush, planTag, type TagFacts } from '../../src/domain/build.ts';
+import { type BuildOptions, ofFolder, planPush, planTag, type TagFacts } from '../../src/domain/build.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 
 describe('what is done about an image', () => {
@@ -18,6 +18,16 @@ describe('what is done about an image', () => {
       assert.notEqual(why, '');
     });
   }
+});
+
+describe('what is called after a folder', () => {
+  for (const [text, folder, expected] of [
+    ['*', 'services/web', 'web'],
+    ['ghcr.io/team/*-image', 'web', 'ghcr.io/team/web-image'],
+    ['web', '', 'web'],
+    ['*', 'services/$&$$', '$&$$'],
+  ] as const)
+    it(`${text} of '${folder}' is ${expected}`, () => assert.equal(ofFolder(text, folder), expected));
 });
 
 const commit = '0123456789abcdef0123456789abcdef01234567';

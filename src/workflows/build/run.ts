@@ -1,5 +1,5 @@
 import type { BuildOutputs, BuildStart } from '../../contracts/messages.ts';
-import type { BuildTarget } from '../../domain/build.ts';
+import { type BuildTarget, ofFolder } from '../../domain/build.ts';
 import type { Repository, Tag } from '../../domain/image-reference.ts';
 import { OperatorDecisions } from '../rollout/decisions.ts';
 import { RolloutRecord, type StepAt } from '../rollout/record.ts';
@@ -26,7 +26,7 @@ export function openBuild(start: BuildStart, cancel: () => void): BuildRun {
   const about = {
     plan: { service: name, ...(plan.notify && { notify: plan.notify }) },
     // Its tag is made of what the commit says.
-    image: { repository: plan.image.replace('*', folder.split('/').at(-1) ?? '') as Repository, tag: commit.slice(0, 12) as Tag },
+    image: { repository: ofFolder(plan.image, folder) as Repository, tag: commit.slice(0, 12) as Tag },
     push: { ...cause, commit, sourceRepository: plan.source.repository },
   };
   const record = new RolloutRecord(about, plannedSteps(start));
