@@ -43,7 +43,7 @@ async function findSubjects(search: BuildSearch, { sources }: Dependencies['buil
   const { plans, ref, before, names, options } = search;
   const found = await Promise.all(
     plans.map(async (plan) => {
-      const commit = await sources.commitOf(plan.source, ref);
+      const commit = await commitOf(search, () => sources.commitOf(plan.source, ref));
       refuseOutdated(search, commit);
       const folders = await sources.folders(plan.source, commit, before);
       const branch = search.branch ?? (isFullCommit(ref) ? plan.source.branch : shortRef(ref));
@@ -80,11 +80,26 @@ function isOwnOf(subject: BuildSubject, all: readonly { readonly subject: BuildS
 /** Far longer than the replicas of a forge are behind. */
 const longestLagMs = 5 * 60_000;
 
+/** What a forge tells of a push or a job is there, if not on all of its servers yet. What a person has named may be mistyped. */
+async function commitOf({ cause }: BuildSearch, look: () => Promise<string>): Promise<string> {
+  try {
+    return await look();
+  } catch (error) {
+    const isUnknown = error instanceof Refusal && error.type === 'BuildRefused';
+    if (!isUnknown || cause.source === 'operator' || !isRecent(cause)) throw error;
+    throw new Error(`${error.message}; it is asked again`, { cause: error });
+  }
+}
+
+function isRecent({ receivedAt }: BuildSearch['cause']): boolean {
+  return Date.now() - Date.parse(receivedAt) <= longestLagMs;
+}
+
 /** A forge may tell of a push sooner than all of its servers have it. What the sender says decides nothing but that the branch is asked again. */
 function refuseOutdated({ ref, before, after, cause }: BuildSearch, commit: string): void {
   if (commit !== before || after === undefined || after === before) return;
   // Later the branch was set back, or the sender is wrong.
-  if (Date.now() - Date.parse(cause.receivedAt) > longestLagMs) return;
+  if (!isRecent(cause)) return;
   throw new Error(`expected ${ref} to have more than ${commit}, as ${after} was pushed to it; it is asked again`);
 }
 

@@ -5,8 +5,9 @@ import type { BuildSource } from '../domain/build.ts';
 import { isFullCommit } from '../domain/commit.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { FetchedRemote } from '../forges/forge.ts';
-import { type Clone, createGitCache } from '../platform/git/cache.ts';
-import type { RunGit } from '../platform/git/command.ts';
+import { type Clone, CloneBroken, createGitCache } from '../platform/git/cache.ts';
+import type { GitResult, RunGit } from '../platform/git/command.ts';
+import { lastLines, UnknownCommit } from '../platform/git/errors.ts';
 import { asSource } from '../platform/git/remote.ts';
 import { matchesFolder } from '../settings/image-pattern.ts';
 
@@ -29,7 +30,7 @@ export type ChangedPaths = readonly string[] | undefined;
 
 /** The sources of builds: commits, their folders, and their files on disk. */
 export function createSources({ folder, git, remoteOf }: SourceDependencies) {
-  const use = createGitCache(folder, git, asSource);
+  const use = createGitCache(folder, git, asSource, [HostFailure]);
 
   /** @param ref a full commit, a branch or a tag; `refs/…` names one of them beyond doubt */
   async function withCommit<Result>(
@@ -43,7 +44,14 @@ export function createSources({ folder, git, remoteOf }: SourceDependencies) {
 
   return {
     /** @returns the commit that a ref names @throws Refusal `BuildRefused` where there is no such ref */
-    commitOf: ({ repository }: BuildSource, ref: string) => withCommit(repository, ref, async (_clone, commit) => commit),
+    async commitOf({ repository }: BuildSource, ref: string): Promise<string> {
+      try {
+        return await withCommit(repository, ref, async (_clone, commit) => commit);
+      } catch (error) {
+        if (error instanceof UnknownCommit) throw new Refusal('BuildRefused', error.message, [], { cause: error });
+        throw error;
+      }
+    },
 
     /**
      * The folders of a commit that a path with `*` means, in order, and whether something has changed there; without `*` the path itself, which
@@ -71,14 +79,17 @@ export function createSources({ folder, git, remoteOf }: SourceDependencies) {
       });
     },
 
-    /** Writes the files of a commit into a folder that is not there yet. Submodules stay empty. @returns when it was made, in seconds since 1970 */
+    /**
+     * Writes the files of a commit into a folder that is not there yet. Submodules stay empty, and files of LFS are what git has of them.
+     * @returns when it was made, in seconds since 1970
+     * @throws Refusal `BuildRefused` where it has what cannot be written
+     */
     async checkOut({ repository }: BuildSource, commit: string, into: string): Promise<number> {
       return await withCommit(repository, commit, async (clone) => {
         await mkdir(into, { recursive: true });
         const index = join(clone.folder, `landfall-index-${randomUUID()}`);
         try {
-          const options = { env: { GIT_INDEX_FILE: index }, timeoutMs: 600_000 };
-          await clone.local([`--work-tree=${into}`, 'checkout', '--quiet', '--force', commit, '--', '.'], options);
+          await writeFiles(clone, commit, { into, index });
         } finally {
           await rm(index, { force: true });
         }
@@ -89,6 +100,47 @@ export function createSources({ folder, git, remoteOf }: SourceDependencies) {
 }
 
 export type Sources = ReturnType<typeof createSources>;
+
+const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
+/** What fetches them may be set up for all of git on this machine. */
+const withoutLfs = ['filter.lfs.process=', 'filter.lfs.smudge=', 'filter.lfs.required=false'];
+/** Any exit code is an answer. */
+const anyCode = 255;
+
+async function writeFiles(clone: Clone, commit: string, { into, index }: Readonly<Record<'into' | 'index', string>>) {
+  // Of no files `.` is none that git knows.
+  if ((await clone.text(['rev-parse', '--verify', `${commit}^{tree}`])) === emptyTree) return;
+  const options = { env: { GIT_INDEX_FILE: index, GIT_LFS_SKIP_SMUDGE: '1' }, settings: withoutLfs, timeoutMs: 600_000 };
+  const args = [`--work-tree=${into}`, 'checkout', '--quiet', '--force', commit, '--', '.'];
+  const result = await clone.local(args, options, anyCode);
+  if (result.exitCode !== 0) throw await checkoutFailure(clone, commit, result);
+}
+
+/** This machine cannot write files now: its disk is full, for example. It is tried again. */
+class HostFailure extends Error {}
+
+/** git does not always say why. */
+const cannotWrite =
+  /^(?:error: unable to write file |fatal: unable to write new index file|(?:error|fatal): .*: (?:No space left on device|Disk quota exceeded|Input\/output error|Read-only file system|Permission denied|Cannot allocate memory|Too many open files(?: in system)?)$)/m;
+/** `rev-list` does not look into files. */
+const cannotRead =
+  /^(?:error|fatal): (?:inflate: |corrupt loose object |unable to (?:read|unpack) |(?:loose|packed) object .* is corrupt$)/m;
+
+/** Whose fault it is: this machine's; the clone's; or that of what is in the commit. */
+async function checkoutFailure(clone: Clone, commit: string, result: GitResult): Promise<Error> {
+  const { exitCode, stderr } = result;
+  const said = lastLines(stderr).split('\n').map(shortened).join('\n');
+  if (cannotWrite.test(stderr)) return new HostFailure(`git checkout failed (exit code ${exitCode}): ${said}`);
+  const options = { timeoutMs: 600_000 };
+  const whole = await clone.local(['rev-list', '--objects', '--quiet', commit], options, anyCode);
+  if (whole.exitCode !== 0 || cannotRead.test(stderr)) return new CloneBroken(result);
+  return new Refusal('BuildRefused', `expected a commit whose files can be written here, found ${commit.slice(0, 12)}: ${said}`);
+}
+
+/** The name of a file in it may be of any length. */
+function shortened(line: string): string {
+  return line.length <= 300 ? line : `${line.slice(0, 150)} … ${line.slice(-145)}`;
+}
 
 async function fetched(clone: Clone, ref: string, env: FetchedRemote['env']): Promise<string> {
   if (isFullCommit(ref)) {

@@ -255,6 +255,20 @@ describe('builds of commits', function () {
       const late = await found(planFor(), { ...pushed, cause: { ...cause(), receivedAt } });
       assert.deepEqual(late, [buildId(`app-${count}`, before)]);
     });
+
+    it('are refused where a commit is not there; what a forge has told of is asked for again, for some minutes', async () => {
+      const told = { ref: 'a'.repeat(40), cause: { ...cause(), source: 'job' } };
+      await assert.rejects(
+        found(planFor(), told),
+        (error: Error) => /found none named 'a+'; it is asked again/.test(error.message) && error.name === 'Error',
+      );
+      const receivedAt = new Date(Date.now() - 10 * 60_000).toISOString();
+      for (const refused of [
+        { ...told, cause: { ...told.cause, receivedAt } },
+        { ...told, cause: { ...told.cause, source: 'operator' } },
+      ])
+        assert.equal((await failureOf(found(planFor(), refused))).type, 'BuildRefused');
+    });
   });
 
   it('are begun again by their schedule where they were aborted, and not where they were rejected', async () => {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type GitResult, type GitRunOptions, GitTimeout, type RunGit } from './command.ts';
-import { lastLines, remoteFailure } from './errors.ts';
+import { lastLines, remoteFailure, UnknownCommit } from './errors.ts';
 import { type GitRemote, parseRemote, type RemoteKind } from './remote.ts';
 
 /** A command on the clone alone has failed: the clone is not what it should be. */
-class CloneBroken extends Error {
+export class CloneBroken extends Error {
   constructor({ command, exitCode, stderr }: GitResult) {
     super(`git ${command} failed in our clone (exit code ${exitCode}): ${lastLines(stderr)}`);
     this.name = 'CloneBroken';
@@ -18,7 +18,7 @@ class CloneBroken extends Error {
 type ErrorClass = abstract new (...args: never[]) => Error;
 
 /** What says nothing about the clone. */
-const answered: readonly ErrorClass[] = [Refusal, RateLimit, GitTimeout];
+const answered: readonly ErrorClass[] = [Refusal, RateLimit, GitTimeout, UnknownCommit];
 
 /** A whole clone of a large repository over a slow line takes its time. */
 const remoteTimeoutMs = 10 * 60_000;

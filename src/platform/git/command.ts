@@ -10,6 +10,8 @@ export interface GitRunOptions {
   readonly input?: string | Uint8Array;
   /** Added to the environment that every command gets. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Settings of this command, `name=value`. No secrets: every user of the machine can read them. */
+  readonly settings?: readonly string[];
   /** Default: one minute. */
   readonly timeoutMs?: number;
 }
@@ -113,11 +115,11 @@ function gitEnvironment(env: Environment): Record<string, string | undefined> {
 async function run(
   git: string,
   args: readonly string[],
-  { input, timeoutMs = defaultTimeoutMs }: GitRunOptions,
+  { input, timeoutMs = defaultTimeoutMs, settings: own = [] }: GitRunOptions,
   environment: Record<string, string | undefined>,
 ): Promise<GitResult> {
   const name = args.find((arg) => !arg.startsWith('-')) ?? '';
-  const command = [git, ...settings, ...args];
+  const command = [git, ...settings, ...own.flatMap((setting) => ['-c', setting]), ...args];
   const { code, killedBy, endedBy, stdout, stderr } = await runProgramForBytes({
     ...{ command, environment, timeoutMs, longestStdout: longestOutput, stopWithinMs: cleanUpMs },
     // A keeper of credentials.

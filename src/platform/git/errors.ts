@@ -2,6 +2,14 @@ import { RateLimit, Refusal } from '../../domain/failures.ts';
 import type { GitResult } from './command.ts';
 import type { RemoteKind } from './remote.ts';
 
+/** The remote does not have a commit: a wrong one, one that is gone, or one that not all of its servers have yet. */
+export class UnknownCommit extends Error {
+  constructor(shown: string, commit: string) {
+    super(`expected a commit (40 digits), a branch or a tag of ${shown}, found none named '${commit}'`);
+    this.name = 'UnknownCommit';
+  }
+}
+
 const credentialsRefused = (shown: string, { needs }: RemoteKind) =>
   new Refusal(
     'CredentialsRefused',
@@ -21,6 +29,7 @@ const ownedBySomebodyElse = (shown: string) =>
     'ForgeRefused',
     `${shown} belongs to another user than the worker's: change its owner, or add it to safe.directory of the worker's git configuration`,
   );
+const unknownCommit = (shown: string, _kind: RemoteKind, named: string) => new UnknownCommit(shown, named);
 /** Plain git hands no Retry-After on. */
 const rateLimited = (shown: string) => new RateLimit(`${shown} asks us to wait`, new Date(Date.now() + 60_000));
 
@@ -28,7 +37,7 @@ const rateLimited = (shown: string) => new RateLimit(`${shown} asks us to wait`,
  * What git says when a remote refuses. It ends with 128 for all of it, so only its own messages tell these apart: whole lines of the C locale,
  * which no remote can forge (its own come after `remote: `). Anything else counts as broken, and is tried again.
  */
-const answers: readonly { readonly line: RegExp; readonly error: (shown: string, kind: RemoteKind) => Error }[] = [
+const answers: readonly { readonly line: RegExp; readonly error: (shown: string, kind: RemoteKind, named: string) => Error }[] = [
   // remote-curl.c (401 with credentials), prompt.c (401 without any)
   { line: /^fatal: Authentication failed for '/m, error: credentialsRefused },
   { line: /^fatal: could not read (?:Username|Password) for '/m, error: credentialsRefused },
@@ -42,6 +51,9 @@ const answers: readonly { readonly line: RegExp; readonly error: (shown: string,
   // transport.c, setup.c
   { line: /^fatal: transport '.*' not allowed$/m, error: transportRefused },
   { line: /^fatal: detected dubious ownership in repository at '/m, error: ownedBySomebodyElse },
+  // upload-pack.c; fetch-pack.c, of a remote that is asked in the older protocol
+  { line: /^fatal: remote error: upload-pack: not our ref ([0-9a-f]{40})$/m, error: unknownCommit },
+  { line: /^error: Server does not allow request for unadvertised object ([0-9a-f]{40})$/m, error: unknownCommit },
   // remote-curl.c, for every other status; the text after the address is libcurl's
   { line: /^fatal: unable to access '.*': The requested URL returned error: 40[13]/m, error: credentialsRefused },
   { line: /^fatal: unable to access '.*': The requested URL returned error: 404/m, error: noRepository },
@@ -50,8 +62,10 @@ const answers: readonly { readonly line: RegExp; readonly error: (shown: string,
 
 /** The error for a command that talked to a remote and failed. */
 export function remoteFailure(shown: string, { command, exitCode, stderr }: GitResult, kind: RemoteKind): Error {
-  const known = answers.find(({ line }) => line.test(stderr));
-  if (known !== undefined) return known.error(shown, kind);
+  for (const { line, error } of answers) {
+    const found = line.exec(stderr);
+    if (found !== null) return error(shown, kind, found[1] ?? '');
+  }
   return new Error(`git ${command} with ${shown} failed (exit code ${exitCode}): ${lastLines(stderr)}`);
 }
 
