@@ -13,7 +13,7 @@ export interface Publication {
   readonly target: BuildTarget;
   /** `force`: the tag is moved whatever it points to. With it, and where `latest` was asked for, no question is asked about `latest` either. */
   readonly options: Pick<BuildOptions, 'force' | 'movesLatest'>;
-  /** All of them are in the registry by their digests. */
+  /** All of them are in the registry by their digests. None, where the image has its tag already, and only `latest` is moved. */
   readonly entries: readonly PlatformManifests[];
 }
 
@@ -34,6 +34,7 @@ export async function publish(
   { sources, registry, uploads }: PublishDependencies,
 ): Promise<Omit<PushedBuild, 'kind'>> {
   const { image, tag, commit, movesLatest } = target;
+  if (entries.length === 0) return await moveLatest(target, registry, uploads);
   const { bytes, digest } = indexOf(entries, commit);
   const now = await registry.resolve(image, tag);
   // One that is there is only replaced by force.
@@ -46,6 +47,19 @@ export async function publish(
     return { digest, tags: [tag], newerLatest: standing };
   await uploads.manifest(image, latest, bytes, manifestTypes.ociIndex);
   return { digest, tags: [tag, latest] };
+}
+
+/** To what the tag points to. Done again it answers the same, so that whoever follows `latest` is told. */
+async function moveLatest({ image, tag }: BuildTarget, registry: Registry, uploads: Uploads): Promise<Omit<PushedBuild, 'kind'>> {
+  const found = await registry.rawManifest(image, tag);
+  if (found === undefined)
+    throw new Refusal(
+      'BuildRefused',
+      `expected ${image}:${tag} to be in the registry, as it was before, found nothing: start it again`,
+    );
+  const { manifest, bytes } = found;
+  await uploads.manifest(image, latest, bytes, manifest.mediaType);
+  return { digest: manifest.digest, tags: [latest] };
 }
 
 /** The commit that `latest` was built from; undefined where it does not say, or is nothing that can be read: that keeps nobody from moving it. */

@@ -149,6 +149,10 @@ describe('builds of commits', function () {
       assert.deepEqual(late.outputs.rollouts, [], 'nobody follows its own tag');
       assert.match(late.reason ?? '', new RegExp(`latest stays at the newer commit ${newer.slice(0, 12)}`));
       assert.equal(await client.resolve(image(), older.slice(0, 12) as Tag), late.outputs.digest);
+      const same = await built(plan, older, { movesLatest: true });
+      assert.deepEqual([same.status, same.outputs.built, same.outputs.pushed], ['pushed', false, true]);
+      assert.deepEqual([await latest(), same.outputs.tags], [late.outputs.digest, ['latest']]);
+      assert.equal(same.outputs.rollouts?.length, 1);
       const wanted = await built(plan, older, { tag: 'v1' as Tag, movesLatest: true });
       assert.equal(await latest(), wanted.outputs.digest);
       assert.deepEqual(wanted.outputs.rollouts?.length, 1);

@@ -75186,6 +75186,10 @@ var Registry = class {
   }
   /** What a tag points to, or the manifest of a digest; its bytes are hashed. */
   async manifest(repository, reference) {
+    return (await this.rawManifest(repository, reference))?.manifest;
+  }
+  /** The same, with its bytes as they were pushed. */
+  async rawManifest(repository, reference) {
     const fetched = await this.#fetch(repository, `manifests/${reference}`, manifestLimit);
     if (fetched === void 0) return void 0;
     const what = `the manifest ${repository}${isDigest(reference) ? "@" : ":"}${reference}`;
@@ -75195,7 +75199,7 @@ var Registry = class {
     const promised = isDigest(reference) ? reference : isDigest(header) ? header : void 0;
     if (promised !== digest && !resemblesManifest(bytes)) throw oddAnswer(what, answer, "a manifest");
     if (promised !== void 0 && promised !== digest) throw digestMismatch(what, promised, digest);
-    return parseManifest(bytes, answer.headers.get("content-type"), what);
+    return { manifest: parseManifest(bytes, answer.headers.get("content-type"), what), bytes };
   }
   /** An image's configuration; its bytes are hashed. */
   async config(repository, digest) {

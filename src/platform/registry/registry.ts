@@ -79,6 +79,14 @@ export class Registry {
 
   /** What a tag points to, or the manifest of a digest; its bytes are hashed. */
   async manifest(repository: Repository, reference: Tag | Digest): Promise<Manifest | undefined> {
+    return (await this.rawManifest(repository, reference))?.manifest;
+  }
+
+  /** The same, with its bytes as they were pushed. */
+  async rawManifest(
+    repository: Repository,
+    reference: Tag | Digest,
+  ): Promise<{ readonly manifest: Manifest; readonly bytes: Buffer } | undefined> {
     const fetched = await this.#fetch(repository, `manifests/${reference}`, manifestLimit);
     if (fetched === undefined) return undefined;
     const what = `the manifest ${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
@@ -89,7 +97,7 @@ export class Registry {
     // What has the promised digest is what was pushed, whatever it is. Anything else has to look like a manifest at least.
     if (promised !== digest && !resemblesManifest(bytes)) throw oddAnswer(what, answer, 'a manifest');
     if (promised !== undefined && promised !== digest) throw digestMismatch(what, promised, digest);
-    return parseManifest(bytes, answer.headers.get('content-type'), what);
+    return { manifest: parseManifest(bytes, answer.headers.get('content-type'), what), bytes };
   }
 
   /** An image's configuration; its bytes are hashed. */

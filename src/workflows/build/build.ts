@@ -39,10 +39,10 @@ async function story(run: BuildRun): Promise<Ending<RunEnd>> {
   upsertSearchAttributes([{ key: searchAttributes.image, value: `${target.image}:${target.tag}` }]);
   outputs.exists = await exists(run, target);
   const { builds, pushes, why } = planPush(outputs.exists, start.subject.options);
-  if (!builds) return { end: 'unchanged', reason: why };
-  const images = await buildPlatforms(run, target);
-  outputs.built = true;
-  if (!pushes) return { end: 'built', reason: why };
+  if (!builds && !start.subject.options.movesLatest) return { end: 'unchanged', reason: why };
+  const images = builds ? await buildPlatforms(run, target) : [];
+  outputs.built = builds;
+  if (builds && !pushes) return { end: 'built', reason: why };
   const { digest, tags, newerLatest } = await push(run, target, images);
   outputs.digest = digest;
   record.identify({ repository: target.image, tag: target.tag, digest });
@@ -54,6 +54,8 @@ async function story(run: BuildRun): Promise<Ending<RunEnd>> {
   outputs.pushed = true;
   outputs.tags = tags;
   if (!start.subject.options.pushOnly) outputs.rollouts = await handOver(run, target, { digest, tags });
+  if (!builds)
+    return { end: 'pushed', reason: `latest is moved to what the registry has: ${target.image}:${target.tag}@${digest}` };
   return { end: 'pushed', reason: `${target.image}:${target.tag}@${digest}${latestThatStays(newerLatest)}` };
 }
 
