@@ -11,7 +11,7 @@ import type { Builder } from './builder.ts';
 import { createSources, type Sources } from './checkout.ts';
 import { createPlatformBuilds, type PlatformBuilds } from './platform-build.ts';
 import type { ProjectKind } from './project.ts';
-import { type Publication, publish } from './publish.ts';
+import { createPublish, type Publish } from './publish.ts';
 import { readTarget } from './read-target.ts';
 
 export interface BuildsContext {
@@ -33,7 +33,7 @@ export interface Builds {
   readonly platforms: PlatformBuilds;
   /** @throws Refusal `BuildRefused` */
   readTarget(asked: BuildSubject): Promise<BuildTarget>;
-  publish(publication: Publication): ReturnType<typeof publish>;
+  readonly publish: Publish;
 }
 
 const dayMs = 24 * 60 * 60_000;
@@ -48,6 +48,6 @@ export function createBuilds({ data, env, remoteOf, ...context }: BuildsContext)
       await removeOlder(targets, dayMs);
       return await readTarget(asked, { ...context, sources, folder: targets });
     },
-    publish: (publication) => publish(publication, { ...context, sources }),
+    publish: createPublish({ ...context, sources }),
   };
 }

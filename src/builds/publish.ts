@@ -1,6 +1,6 @@
 import type { BuildOptions, BuildSource, BuildTarget, PushedBuild } from '../domain/build.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Repository, Tag } from '../domain/image-reference.ts';
+import type { Digest, Repository, Tag } from '../domain/image-reference.ts';
 import { MissingPart, revisionOf } from '../platform/registry/image-description.ts';
 import { manifestTypes } from '../platform/registry/manifest.ts';
 import type { Registry } from '../platform/registry/registry.ts';
@@ -18,55 +18,99 @@ export interface Publication {
 }
 
 interface PublishDependencies {
-  readonly sources: Sources;
+  readonly sources: Pick<Sources, 'isBefore'>;
   readonly registry: Registry;
   readonly uploads: Uploads;
 }
 
 const latest = 'latest' as Tag;
+/** Whoever moves `latest` that often while git is asked will do so again. */
+const mostLooks = 10;
 
-/**
- * Gives an image its tags, as the last thing that is done: first the index by its digest, then the tag, then `latest`. Done again it finds its own work.
- * @returns what the tag points to, and what was moved to it; nothing was, where the tag came from somebody else meanwhile
- */
-export async function publish(
-  { source, target, options: { force = false, movesLatest: wantsLatest = false }, entries }: Publication,
-  { sources, registry, uploads }: PublishDependencies,
-): Promise<Omit<PushedBuild, 'kind'>> {
-  const { image, tag, commit, movesLatest } = target;
-  if (entries.length === 0) return await moveLatest(target, registry, uploads);
-  const { bytes, digest } = indexOf(entries, commit);
-  const now = await registry.resolve(image, tag);
-  // One that is there is only replaced by force.
-  if (now !== undefined && now !== digest && !force) return { digest: now, tags: [] };
-  await uploads.manifest(image, digest, bytes, manifestTypes.ociIndex);
-  await uploads.manifest(image, tag, bytes, manifestTypes.ociIndex);
-  if (!movesLatest) return { digest, tags: [tag] };
-  const standing = force || wantsLatest ? undefined : await revisionOfLatest(registry, image);
-  if (standing !== undefined && (await sources.isBefore(source, commit, standing)))
-    return { digest, tags: [tag], newerLatest: standing };
-  await uploads.manifest(image, latest, bytes, manifestTypes.ociIndex);
-  return { digest, tags: [tag, latest] };
-}
+export type Publish = ReturnType<typeof createPublish>;
 
-/** To what the tag points to. Done again it answers the same, so that whoever follows `latest` is told. */
-async function moveLatest({ image, tag }: BuildTarget, registry: Registry, uploads: Uploads): Promise<Omit<PushedBuild, 'kind'>> {
-  const found = await registry.rawManifest(image, tag);
-  if (found === undefined)
-    throw new Refusal(
-      'BuildRefused',
-      `expected ${image}:${tag} to be in the registry, as it was before, found nothing: start it again`,
+export function createPublish({ sources, registry, uploads }: PublishDependencies) {
+  /** Of each image: when the one before has decided about `latest`. */
+  const turns = new Map<Repository, Promise<void>>();
+
+  /** What is decided about `latest` of an image still holds when it is done: others of this process wait. */
+  async function inTurn<Result>(image: Repository, act: () => Promise<Result>): Promise<Result> {
+    const result = (turns.get(image) ?? Promise.resolve()).then(act);
+    const over = result.then(
+      () => {},
+      () => {},
     );
-  const { manifest, bytes } = found;
-  await uploads.manifest(image, latest, bytes, manifest.mediaType);
-  return { digest: manifest.digest, tags: [latest] };
+    turns.set(image, over);
+    try {
+      return await result;
+    } finally {
+      if (turns.get(image) === over) turns.delete(image);
+    }
+  }
+
+  /** Unless it is of a newer commit. @returns that commit, where it stays */
+  async function moveLatest({ source, target: { image, commit } }: Publication, bytes: Buffer): Promise<string | undefined> {
+    for (let looks = 0; looks < mostLooks; looks += 1) {
+      const standing = await ifReadable(() => registry.resolve(image, latest));
+      const revision = standing && (await ifReadable(() => revisionAt(registry, image, standing)));
+      if (revision !== undefined && (await sources.isBefore(source, commit, revision))) return revision;
+      // git may have taken minutes, and another worker has moved it meanwhile.
+      if ((await ifReadable(() => registry.resolve(image, latest))) !== standing) continue;
+      await uploads.manifest(image, latest, bytes, manifestTypes.ociIndex);
+      return undefined;
+    }
+    throw new Error(`latest of ${image} was moved ${mostLooks} times while it was looked at; it is tried again`);
+  }
+
+  /** To what the tag points to. Done again it answers the same, so that whoever follows `latest` is told. */
+  async function moveLatestAlone({ image, tag }: BuildTarget): Promise<Omit<PushedBuild, 'kind'>> {
+    const found = await registry.rawManifest(image, tag);
+    if (found === undefined)
+      throw new Refusal(
+        'BuildRefused',
+        `expected ${image}:${tag} to be in the registry, as it was before, found nothing: start it again`,
+      );
+    const { manifest, bytes } = found;
+    await uploads.manifest(image, latest, bytes, manifest.mediaType);
+    return { digest: manifest.digest, tags: [latest] };
+  }
+
+  /**
+   * Gives an image its tags, as the last thing that is done: first the index by its digest, then the tag, then `latest`. Done again it finds its own
+   * work.
+   * @returns what the tag points to, and what was moved to it; nothing was, where the tag came from somebody else meanwhile
+   */
+  return async (publication: Publication): Promise<Omit<PushedBuild, 'kind'>> => {
+    const { target, options, entries } = publication;
+    const { force = false, movesLatest: wantsLatest = false } = options;
+    const { image, tag, commit, movesLatest } = target;
+    if (entries.length === 0) return await inTurn(image, () => moveLatestAlone(target));
+    const { bytes, digest } = indexOf(entries, commit);
+    const now = await registry.resolve(image, tag);
+    // One that is there is only replaced by force.
+    if (now !== undefined && now !== digest && !force) return { digest: now, tags: [] };
+    await uploads.manifest(image, digest, bytes, manifestTypes.ociIndex);
+    await uploads.manifest(image, tag, bytes, manifestTypes.ociIndex);
+    if (!movesLatest) return { digest, tags: [tag] };
+    const newerLatest = await inTurn(image, async () => {
+      if (!force && !wantsLatest) return await moveLatest(publication, bytes);
+      await uploads.manifest(image, latest, bytes, manifestTypes.ociIndex);
+      return undefined;
+    });
+    return newerLatest === undefined ? { digest, tags: [tag, latest] } : { digest, tags: [tag], newerLatest };
+  };
 }
 
-/** The commit that `latest` was built from; undefined where it does not say, or is nothing that can be read: that keeps nobody from moving it. */
-async function revisionOfLatest(registry: Registry, image: Repository): Promise<string | undefined> {
+/** The commit that an image was built from; undefined where it does not say. */
+async function revisionAt(registry: Registry, image: Repository, digest: Digest): Promise<string | undefined> {
+  const found = await registry.manifest(image, digest);
+  return found && (await revisionOf(registry, image, found));
+}
+
+/** What `latest` is if it is nothing that can be read keeps nobody from moving it. */
+async function ifReadable<Found>(read: () => Promise<Found | undefined>): Promise<Found | undefined> {
   try {
-    const found = await registry.manifest(image, latest);
-    return found && (await revisionOf(registry, image, found));
+    return await read();
   } catch (error) {
     if (error instanceof MissingPart || (error instanceof Refusal && error.type === 'NotAnImage')) return undefined;
     throw error;
