@@ -12,7 +12,7 @@ import { createSources, type Sources } from './checkout.ts';
 import { createPlatformBuilds, type PlatformBuilds } from './platform-build.ts';
 import type { ProjectKind } from './project.ts';
 import { createPublish, type Publish } from './publish.ts';
-import { readTarget } from './read-target.ts';
+import { createReadTarget } from './read-target.ts';
 
 export interface BuildsContext {
   /** Absolute: the data folder. */
@@ -41,12 +41,13 @@ const dayMs = 24 * 60 * 60_000;
 export function createBuilds({ data, env, remoteOf, ...context }: BuildsContext): Builds {
   const [folder, targets] = [join(data, 'builds'), join(data, 'targets')];
   const sources = createSources({ folder: join(data, 'sources'), git: createGitRunner('git', env), remoteOf });
+  const readTarget = createReadTarget({ ...context, sources, folder: targets });
   return {
     sources,
     platforms: createPlatformBuilds({ ...context, folder, sources }),
     async readTarget(asked) {
       await removeOlder(targets, dayMs);
-      return await readTarget(asked, { ...context, sources, folder: targets });
+      return await readTarget(asked);
     },
     publish: createPublish({ ...context, sources }),
   };

@@ -1,14 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type BuildPlan, type BuildSubject, type BuildTarget, ofFolder, planTag } from '../domain/build.ts';
 import { Refusal } from '../domain/failures.ts';
 import { InvalidReference, isTag, parseRepository, type Repository } from '../domain/image-reference.ts';
 import { matchesFolder } from '../settings/image-pattern.ts';
 import type { Sources } from './checkout.ts';
 import type { BuildProject, ProjectFolder, ProjectKind } from './project.ts';
+import { createSharedCheckouts } from './shared-checkout.ts';
 
 interface ReadTargetDependencies {
-  readonly sources: Sources;
+  readonly sources: Pick<Sources, 'checkOut'>;
   readonly projects: readonly ProjectKind[];
   /** Absolute: for a checkout that is only looked at. */
   readonly folder: string;
@@ -25,20 +24,18 @@ export async function readProject(
   return await kind.read(folder, project.settings);
 }
 
-/** What is built of a folder of a commit, and what it is called. @throws Refusal `BuildRefused` */
-export async function readTarget(
-  asked: BuildSubject,
-  { sources, projects, folder: work }: ReadTargetDependencies,
-): Promise<BuildTarget> {
-  const { plan, name, folder, commit, branch, options } = asked;
-  if (options.dryRun && options.force)
-    throw new Refusal('BuildRefused', 'expected either a dry run or force: with both nobody can tell whether to push');
-  if (options.tag !== undefined && options.release !== undefined)
-    throw new Refusal('BuildRefused', 'expected either a tag or a release type: each of them says what the tag is');
-  const root = await mkdtemp(join(work, 'commit-'));
-  try {
-    await sources.checkOut(plan.source, commit, root);
-    const { version, facts } = await readProject(projects, plan, { root, path: folder });
+/** What is built of a folder of a commit, and what it is called. */
+export function createReadTarget({ sources, projects, folder: work }: ReadTargetDependencies) {
+  const withCheckout = createSharedCheckouts(sources, work);
+  /** @throws Refusal `BuildRefused` */
+  return async ({ plan, name, folder, commit, branch, options }: BuildSubject): Promise<BuildTarget> => {
+    if (options.dryRun && options.force)
+      throw new Refusal('BuildRefused', 'expected either a dry run or force: with both nobody can tell whether to push');
+    if (options.tag !== undefined && options.release !== undefined)
+      throw new Refusal('BuildRefused', 'expected either a tag or a release type: each of them says what the tag is');
+    const { version, facts } = await withCheckout(plan.source, commit, (root) =>
+      readProject(projects, plan, { root, path: folder }),
+    );
     const planned = planTag(plan, options, { version, commit, branch });
     if ('lacks' in planned)
       throw new Refusal(
@@ -52,9 +49,7 @@ export async function readTarget(
         `expected a tag of at most 128 letters, digits, _, . and -, found '${tag}': see tag of the build`,
       );
     return { name, folder, commit, image: imageOf(plan, folder), tag, movesLatest, facts };
-  } finally {
-    await rm(root, { recursive: true, force: true });
-  }
+  };
 }
 
 /** Whether a folder is one that a plan builds, and an image what it is pushed to. @throws Refusal `BuildRefused` */

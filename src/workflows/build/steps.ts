@@ -10,11 +10,14 @@ import { type BuildRun, inputOf } from './run.ts';
 const usual = { heartbeatTimeout, cancellationType: 'WAIT_CANCELLATION_COMPLETED' } as const;
 
 /** A first clone may take minutes, and registries come back: about half an hour of trying before a person is asked. */
-const network = proxyActivities<Pick<Activities, 'readTarget' | 'askRegistry' | 'publishBuild' | 'handOver'>>({
+const options = {
   startToCloseTimeout: '20m',
   ...usual,
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 35 },
-});
+} as const;
+const network = proxyActivities<Pick<Activities, 'askRegistry' | 'publishBuild' | 'handOver'>>(options);
+/** Of a pattern hundreds begin at once, and rollouts use the same queue. */
+const reading = proxyActivities<Pick<Activities, 'readTarget'>>({ ...options, priority: { priorityKey: 4 } });
 
 /** Beside the build itself: the commit is checked out, and what came out is read. */
 const besideMs = 20 * 60_000;
@@ -39,7 +42,7 @@ export function onHost(
 }
 
 export async function validate(run: BuildRun): Promise<BuildTarget> {
-  const answer = await takeStep(run, { step: 'validate' }, () => network.readTarget(run.start.subject));
+  const answer = await takeStep(run, { step: 'validate' }, () => reading.readTarget(run.start.subject));
   return required(answer, 'validate').target;
 }
 
