@@ -36,11 +36,10 @@ describe('landfall build --local', function () {
       join(checkout, 'broken', 'Dockerfile'),
       `FROM ${registry.host}/base/busybox@${digest}\nCMD ["sh", "-c", "echo ::error::it lacks its settings; exit 7"]\n`,
     );
-    const git = (...words: string[]) => run('git', ['-C', checkout, ...words], { env: gitEnvironment() });
-    await git('init', '--quiet');
-    await git('add', '.');
-    await git('-c', 'user.name=Ann', '-c', 'user.email=ann@example.org', 'commit', '--quiet', '-m', 'first');
-    commit = (await git('rev-parse', 'HEAD')).stdout.trim();
+    commit = await committed(checkout);
+    // What Landfall has on disk may be in a checkout of something else.
+    await committed(folder, '--allow-empty');
+    await git(folder, 'remote', 'add', 'origin', 'https://git.example.org/something-else.git');
     await cp(trivyDatabase, join(folder, 'trivy/db'), { recursive: true });
     await mkdir(join(folder, 'tmp'));
     await writeFile(join(folder, 'landfall.yaml'), stringify(configuration()));
@@ -57,6 +56,14 @@ describe('landfall build --local', function () {
     await registry?.stop();
     await rm(folder, { recursive: true, force: true });
   });
+
+  const git = (at: string, ...words: string[]) => run('git', ['-C', at, ...words], { env: gitEnvironment() });
+  async function committed(at: string, ...options: string[]): Promise<string> {
+    await git(at, 'init', '--quiet');
+    if (options.length === 0) await git(at, 'add', '.');
+    await git(at, '-c', 'user.name=Ann', '-c', 'user.email=ann@example.org', 'commit', '--quiet', '-m', 'first', ...options);
+    return (await git(at, 'rev-parse', 'HEAD')).stdout.trim();
+  }
 
   /** That of a server as well: its secrets have no business here, and the repository cannot be reached. */
   function configuration() {
@@ -95,6 +102,17 @@ describe('landfall build --local', function () {
       (await readdir(join(folder, 'tmp'))).filter((name) => name.startsWith('landfall')),
       [],
     );
+  });
+
+  it('names no repository in the provenance that was not built, wherever the files were', async () => {
+    const read = async (what: string, accept = '*/*') =>
+      (await fetch(`${registry.url}/v2/team/web/${what}`, { headers: { accept } })).text();
+    const type = 'application/vnd.oci.image';
+    const index = JSON.parse(await read(`manifests/${commit.slice(0, 12)}`, `${type}.index.v1+json`));
+    const attestation = JSON.parse(await read(`manifests/${index.manifests[1].digest}`, `${type}.manifest.v1+json`));
+    const provenance = await read(`blobs/${attestation.layers[0].digest}`);
+    assert.match(provenance, /slsa\.dev\/provenance/);
+    assert.doesNotMatch(provenance, /something-else|"vcs"/);
   });
 
   it('ends with 1 where the test of the image fails, with its last lines, and pushes nothing', async () => {

@@ -42,7 +42,8 @@ export function createBuildx({ env }: BuilderContext): Builder<BuildxSettings> {
       const output = `type=oci,tar=false,dest=${layout}`;
       const what = ['build', ...builderOf(settings), '--progress', 'plain', '--provenance', 'mode=max', '--sbom', 'false'];
       const command = [program(), ...what, ...wordsOf(work), '--output', output, join(work.root, work.project.context)];
-      await runBuild({ command, env, signal, timeoutMs });
+      // The files come without their .git: what buildx finds in a folder above is another repository, which it would name in the provenance.
+      await runBuild({ command, env, signal, timeoutMs, variables: { BUILDX_GIT_INFO: 'false' } });
     },
   };
 }
