@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isPlanned } from '../builds/read-target.ts';
 import type { BuildHostActivities, PlatformInput } from '../contracts/activities/builds.ts';
-import type { HostActivities, StageStepInput } from '../contracts/activities/delivery.ts';
+import type { HostActivities, RollbackInput, StageStepInput } from '../contracts/activities/delivery.ts';
 import type { BuildPlan } from '../domain/build.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { DeployPlan, StagePlan } from '../domain/plan.ts';
@@ -30,7 +30,7 @@ export function asOwnFileSays(host: string, activities: HostActivities, ownStage
     return problem ? refuse(problem) : undefined;
   });
   const onceChecked = onlyAfter(checked);
-  const byOwnFile = answering(async (input: RollBackInput) => {
+  const byOwnFile = answering(async (input: RollbackInput) => {
     const own = ownStage(input);
     const { deploy } = input.stage;
     const problem = placeProblemOf(input, host, own);
@@ -85,8 +85,6 @@ function onlyAfter<Checked>(check: (input: Checked) => Promise<unknown>) {
       return await act(input);
     };
 }
-
-type RollBackInput = Parameters<HostActivities['rollBackStage']>[0];
 
 const nameOf = ({ plan, image, stage }: StageStepInput): string => `stage ${stage.name} of ${plan.service} (${image.repository})`;
 
