@@ -2,7 +2,7 @@ import { cpus } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Of the processors, for as long, is idle where another file has room: much of what a test waits for is no work of this machine's. */
-const leastIdle = 0.12;
+const leastIdle = 0.2;
 const lookMs = 1_500;
 
 /** Says when a lane may take its next file: one after the other, in the order of asking, and beyond a number only while the machine has room. */
