@@ -31,7 +31,9 @@ describe('smoke, when something breaks', function () {
   });
 
   async function image(name: string, options: ImageOptions = {}, host = registry.host) {
-    const digest = await pushImage(registry, name, 'latest', { busybox: true, cmd: ['sleep', '60'], ...options });
+    // The same image of another test would be the same to Docker, also when it is removed there while it is pulled here.
+    const own = { env: { ONLY: randomUUID() } };
+    const digest = await pushImage(registry, name, 'latest', { busybox: true, cmd: ['sleep', '60'], ...own, ...options });
     return imageToSmoke(`${host}/${name}`, digest);
   }
   const patient = smokePlan({ stayUpMs: 50_000, timeoutMs: 50_000 });
