@@ -5,6 +5,7 @@ import { MissingPart, revisionOf } from '../platform/registry/image-description.
 import { manifestTypes } from '../platform/registry/manifest.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 import type { Uploads } from '../platform/registry/uploads.ts';
+import { createTurns } from '../platform/turns.ts';
 import type { Sources } from './checkout.ts';
 import { indexOf, type PlatformManifests } from './layout.ts';
 
@@ -30,23 +31,8 @@ const mostLooks = 10;
 export type Publish = ReturnType<typeof createPublish>;
 
 export function createPublish({ sources, registry, uploads }: PublishDependencies) {
-  /** Of each image: when the one before has decided about `latest`. */
-  const turns = new Map<Repository, Promise<void>>();
-
-  /** What is decided about `latest` of an image still holds when it is done: others of this process wait. */
-  async function inTurn<Result>(image: Repository, act: () => Promise<Result>): Promise<Result> {
-    const result = (turns.get(image) ?? Promise.resolve()).then(act);
-    const over = result.then(
-      () => {},
-      () => {},
-    );
-    turns.set(image, over);
-    try {
-      return await result;
-    } finally {
-      if (turns.get(image) === over) turns.delete(image);
-    }
-  }
+  /** By image: what is decided about its `latest` still holds when it is done. */
+  const inTurn = createTurns();
 
   /** Unless it is of a newer commit. @returns that commit, where it stays */
   async function moveLatest({ source, target: { image, commit } }: Publication, bytes: Buffer): Promise<string | undefined> {

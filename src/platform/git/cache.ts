@@ -3,6 +3,7 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
+import { createTurns } from '../turns.ts';
 import { type GitResult, type GitRunOptions, GitTimeout, type RunGit } from './command.ts';
 import { lastLines, remoteFailure, UnknownCommit } from './errors.ts';
 import { type GitRemote, parseRemote, type RemoteKind } from './remote.ts';
@@ -31,22 +32,14 @@ const remoteTimeoutMs = 10 * 60_000;
  * @returns uses the clone of a remote, given by its URL or path, while nobody else in this process does
  */
 export function createGitCache(folder: string, run: RunGit, kind: RemoteKind, answers: readonly ErrorClass[] = []) {
-  const clones = new Map<string, { readonly clone: Clone; idle: Promise<void> }>();
+  const clones = new Map<string, Clone>();
+  const inTurn = createTurns();
 
   return async <Result>(address: string, act: (clone: Clone) => Promise<Result>): Promise<Result> => {
     const remote = parseRemote(address, kind);
-    const known = clones.get(remote.key) ?? {
-      clone: createClone(folder, { ...remote, kind }, run, [...answered, ...answers]),
-      idle: Promise.resolve(),
-    };
-    clones.set(remote.key, known);
-    const result = known.idle.then(() => perform(known.clone, act));
-    // The one who asked sees how it went; the next one only waits for the end.
-    known.idle = result.then(
-      () => {},
-      () => {},
-    );
-    return result;
+    const clone = clones.get(remote.key) ?? createClone(folder, { ...remote, kind }, run, [...answered, ...answers]);
+    clones.set(remote.key, clone);
+    return await inTurn(remote.key, () => perform(clone, act));
   };
 }
 
