@@ -23,23 +23,32 @@ export function asOwnFileSays(host: string, activities: HostActivities, ownStage
         'then retry; if the rollout is what is out of date, abort it and trigger the image anew',
     );
   };
+  const refuseOthers = (input: StageStepInput, others: readonly string[]): void => {
+    if (others.length > 0) refuse(`that has for ${nameIn(input)} another ${others.join(', another ')}`);
+  };
+  /** Both deploys, of the same kind on this host. */
+  const deploysOf = (input: StageStepInput, own: StagePlan | undefined) => {
+    const asked = input.stage.deploy;
+    if (own?.deploy === undefined) return refuse(`that has no deploy for ${nameIn(input)}`);
+    if (own.deploy.host !== host) return refuse(`that has ${nameIn(input)} deployed elsewhere`);
+    if (asked?.kind !== own.deploy.kind) return refuse(`that has ${nameIn(input)} deployed by ${own.deploy.kind}`);
+    return { asked, ofFile: own.deploy };
+  };
   const checked = answering(async (input: StageStepInput) => {
     const own = ownStage(input);
-    const others = othersIn(input, own);
-    const problem = placeProblemOf(input, host, own) ?? (others.length > 0 && othersText(input, others));
-    return problem ? refuse(problem) : undefined;
+    const { asked, ofFile } = deploysOf(input, own);
+    const areSame = sameJson(input.stage.watch?.probes ?? [], own?.watch?.probes ?? []);
+    refuseOthers(input, [...otherSettings(asked, ofFile), ...(areSame ? [] : ['probes of watch'])]);
   });
   const onceChecked = onlyAfter(checked);
   const byOwnFile = answering(async (input: RollbackInput) => {
-    const own = ownStage(input);
-    const { deploy } = input.stage;
-    const problem = placeProblemOf(input, host, own);
-    if (problem !== undefined || deploy === undefined || own?.deploy === undefined)
-      return refuse(problem ?? 'that has no deploy');
-    const { settings } = own.deploy;
-    const others = otherSettings(deploy, own.deploy).filter((key) => key !== `${deploy.kind}.timeoutMs`);
-    if (others.length > 0) return refuse(othersText(input, others));
-    return await activities.rollBackStage({ ...input, stage: { ...input.stage, deploy: { ...deploy, settings } } });
+    const { asked, ofFile } = deploysOf(input, ownStage(input));
+    refuseOthers(
+      input,
+      otherSettings(asked, ofFile).filter((key) => key !== `${asked.kind}.timeoutMs`),
+    );
+    const deploy = { ...asked, settings: ofFile.settings };
+    return await activities.rollBackStage({ ...input, stage: { ...input.stage, deploy } });
   });
   return {
     snapshotStage: onceChecked(activities.snapshotStage),
@@ -86,26 +95,9 @@ function onlyAfter<Checked>(check: (input: Checked) => Promise<unknown>) {
     };
 }
 
-const nameOf = ({ plan, image, stage }: StageStepInput): string => `stage ${stage.name} of ${plan.service} (${image.repository})`;
-
 /** As a part of a sentence. Values stay out of it: it is about the file, where they can be read. */
-function placeProblemOf(input: StageStepInput, host: string, own: StagePlan | undefined): string | undefined {
-  const { stage } = input;
-  const named = nameOf(input);
-  if (own?.deploy === undefined) return `that has no deploy for ${named}`;
-  if (own.deploy.host !== host) return `that has ${named} deployed elsewhere`;
-  if (stage.deploy?.kind !== own.deploy.kind) return `that has ${named} deployed by ${own.deploy.kind}`;
-  return undefined;
-}
-
-function othersIn({ stage }: StageStepInput, own: StagePlan | undefined): string[] {
-  if (stage.deploy === undefined || own?.deploy === undefined) return [];
-  const areSame = sameJson(stage.watch?.probes ?? [], own.watch?.probes ?? []);
-  return [...otherSettings(stage.deploy, own.deploy), ...(areSame ? [] : ['probes of watch'])];
-}
-
-function othersText(input: StageStepInput, others: readonly string[]): string {
-  return `that has for ${nameOf(input)} another ${others.join(', another ')}`;
+function nameIn({ plan, image, stage }: StageStepInput): string {
+  return `stage ${stage.name} of ${plan.service} (${image.repository})`;
 }
 
 /** The same of a build. */
