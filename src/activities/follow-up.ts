@@ -6,7 +6,7 @@ import { progressSignal } from '../contracts/messages.ts';
 import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../contracts/start-options.ts';
 import { pushFor } from '../domain/image-push.ts';
 import type { RolloutRun } from '../domain/lane/state.ts';
-import { withOnly } from '../domain/plan.ts';
+import { withStagesOf } from '../domain/plan.ts';
 import { ifKnown } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
 
@@ -43,8 +43,7 @@ export function createFollowUps({
     async startPromotion(start) {
       const { plan: last, image } = start;
       const now = plansFor(image.repository, image.tag).find(({ service }) => service === last.service);
-      const names = last.stages.map(({ name }) => name);
-      const plan = (now && withOnly(now, names)) ?? last;
+      const plan = (now && withStagesOf(now, last)) ?? last;
       await workflows.start('rollout', rolloutStartOptions({ ...start, plan }));
     },
 

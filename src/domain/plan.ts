@@ -283,9 +283,9 @@ export interface DispatchPlan {
   readonly per?: 'tag' | 'push';
 }
 
-/** With the stages of these names alone; undefined where it has none of them. */
-export function withOnly(plan: Plan, names: readonly string[]): Plan | undefined {
-  const stages = plan.stages.filter(({ name }) => names.includes(name));
+/** With the stages that another plan has too, by their names; undefined where it has none of them. */
+export function withStagesOf(plan: Plan, other: Plan): Plan | undefined {
+  const stages = plan.stages.filter(({ name }) => other.stages.some((stage) => stage.name === name));
   return stages.length === 0 ? undefined : { ...plan, stages };
 }
 

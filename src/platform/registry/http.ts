@@ -147,8 +147,9 @@ const partOfWindow = 1 / 24;
 const windowPattern = /^\s*0+\s*;\s*w\s*=\s*(\d{1,6})\s*$/;
 
 /**
- * When a 429 may be followed by the next request: by `Retry-After`; else by when the count begins anew (`limitReset`); else by a part of the window that is used up, as Docker Hub says it
- * (`ratelimit-remaining: 0;w=21600`, https://docs.docker.com/docker-hub/usage/pulls/); else in a minute.
+ * When a 429 may be followed by the next request: by `Retry-After`; else by when the count begins anew (`limitReset`); else by a part of the
+ * window that is used up, as Docker Hub says it (`ratelimit-remaining: 0;w=21600`, https://docs.docker.com/docker-hub/usage/pulls/); else in a
+ * minute.
  */
 function limitEnd(headers: Headers, nowMs: number): Date {
   const after = headers.get('retry-after');

@@ -12,7 +12,7 @@ import type { Activities } from '../../contracts/activities/index.ts';
 import { type RolloutStart, runStateQuery } from '../../contracts/messages.ts';
 import { rolloutStartOptions } from '../../contracts/start-options.ts';
 import { fingerprintOf } from '../../domain/fingerprint.ts';
-import { type Plan, withOnly } from '../../domain/plan.ts';
+import { type Plan, withStagesOf } from '../../domain/plan.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
 import { OperatorDecisions } from './decisions.ts';
 import { LaneClient, type RollbackTurn } from './lane-client.ts';
@@ -67,11 +67,7 @@ const local = proxyLocalActivities<Pick<Activities, 'planNow'>>({
 
 /** Of a promotion, the stage that it is for: the others have images of their own. */
 function partOf({ plan, promotion }: RolloutStart, now: Plan | undefined): Plan | undefined {
-  if (promotion === undefined || now === undefined) return now;
-  return withOnly(
-    now,
-    plan.stages.map(({ name }) => name),
-  );
+  return promotion === undefined || now === undefined ? now : withStagesOf(now, plan);
 }
 
 /** The next run of the same rollout: its columns begin as those of a new one. */
